@@ -1,0 +1,74 @@
+/**
+ * @file What a kernel is: one record that says what it computes, in which order, on which arguments, and a reference in plain TypeScript. The
+ * WebAssembly export has the record's name and takes the parameters in the record's order. Everything else (calls by pointer, calls on typed
+ * arrays, tests, documentation) is derived from the record.
+ */
+
+/** A typed array that a kernel reads or writes. */
+export type KernelArray = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+/** Values of the `size` and `flag` parameters by name, from which lengths are computed. */
+export type Sizes = Readonly<Record<string, number>>;
+
+/**
+ * A parameter that is memory. `float` is the kernel's floating type: f32 in WebAssembly, f32 or f64 in the reference.
+ * `input` is only read, `output` is fully overwritten and never read, `inout` is read and written.
+ */
+export interface BufferParameter {
+  readonly name: string;
+  readonly kind: 'input' | 'output' | 'inout';
+  readonly type: 'float' | 'i32' | 'u8';
+  /** Elements that the kernel may touch, from the sizes. */
+  readonly length: (sizes: Sizes) => number;
+  /** May be absent: pointer 0 in WebAssembly, an empty array in the reference. */
+  readonly optional?: boolean;
+  readonly doc: string;
+}
+
+/** A parameter that is a number: `size` (i32 >= 0), `flag` (i32) or `scalar` (of the floating type). */
+export interface NumberParameter {
+  readonly name: string;
+  readonly kind: 'size' | 'flag' | 'scalar';
+  readonly doc: string;
+}
+
+/** Working memory that the runtime provides; callers and references never see it. */
+export interface ScratchParameter {
+  readonly name: string;
+  readonly kind: 'scratch';
+  readonly bytes: (sizes: Sizes) => number;
+  readonly doc: string;
+}
+
+/** One parameter of a kernel. */
+export type KernelParameter = BufferParameter | NumberParameter | ScratchParameter;
+
+/** Rounds to the kernel's floating type after every operation: `Math.fround` for f32, identity for f64. */
+export type Round = (value: number) => number;
+
+/** A kernel: contract and reference. */
+export interface Kernel {
+  /** The name of the WebAssembly export: `<op>_f32`. */
+  readonly name: string;
+  /** What it computes, in one sentence or formula. */
+  readonly summary: string;
+  /** Parameters in the order of the WebAssembly signature; scratch comes last. */
+  readonly parameters: readonly KernelParameter[];
+  /** The contract beyond the signature. `order` is the canonical order of floating-point operations, which no build may change. */
+  readonly rules: {
+    readonly order: string;
+    readonly aliasing: string;
+    readonly alignment: string;
+    readonly edges: string;
+    readonly beta?: string;
+  };
+  /** The executable definition: parameters in order without scratch; absent optional buffers are empty arrays. */
+  readonly reference: (round: Round, ...values: (KernelArray & number)[]) => void;
+}
+
+/**
+ * Declares a kernel. The reference is typed by its own parameter list, `(round, ...values)`, with arrays and numbers in contract order.
+ */
+export function defineKernel(kernel: Omit<Kernel, 'reference'> & { readonly reference: (round: Round, ...values: never[]) => void }): Kernel {
+  return kernel as unknown as Kernel;
+}

@@ -1,0 +1,2 @@
+/** @file What shoal needs from Node, Deno and Bun, which all offer the `node:` modules. The only room that may import them. */
+export {};
