@@ -66,9 +66,52 @@ export interface Kernel {
   readonly reference: (round: Round, ...values: (KernelArray & number)[]) => void;
 }
 
+/** A kernel that remembers the names and kinds of its parameters in its type, so that `callArrays` can check its arguments. */
+export type TypedKernel<P extends readonly KernelParameter[] = readonly KernelParameter[]> = Kernel & {
+  readonly parameters: P;
+};
+
 /**
  * Declares a kernel. The reference is typed by its own parameter list, `(round, ...values)`, with arrays and numbers in contract order.
  */
-export function defineKernel(kernel: Omit<Kernel, 'reference'> & { readonly reference: (round: Round, ...values: never[]) => void }): Kernel {
-  return kernel as unknown as Kernel;
+export function defineKernel<const P extends readonly KernelParameter[]>(
+  kernel: Omit<Kernel, 'reference' | 'parameters'> & {
+    readonly parameters: P;
+    readonly reference: (round: Round, ...values: never[]) => void;
+  },
+): TypedKernel<P> {
+  return kernel as unknown as TypedKernel<P>;
 }
+
+/** The length of a buffer as a product of sizes: `of('rows', 'columns')`. `of()` is 1. */
+export function of(...names: readonly string[]): (sizes: Sizes) => number {
+  return (sizes) => names.reduce((product, name) => product * (sizes[name] ?? Number.NaN), 1);
+}
+
+/** A float buffer that is only read. */
+export function input<const N extends string>(name: N, length: (sizes: Sizes) => number, doc: string) {
+  return { name, kind: 'input', type: 'float', length, doc } as const;
+}
+
+/** A float buffer that is fully overwritten and never read. */
+export function output<const N extends string>(name: N, length: (sizes: Sizes) => number, doc: string) {
+  return { name, kind: 'output', type: 'float', length, doc } as const;
+}
+
+/** A size: a whole number >= 0. */
+export function size<const N extends string>(name: N, doc: string) {
+  return { name, kind: 'size', doc } as const;
+}
+
+/** A switch or small whole number. */
+export function flag<const N extends string>(name: N, doc: string) {
+  return { name, kind: 'flag', doc } as const;
+}
+
+/** A number of the kernel's floating type. Callers' numbers are rounded to it before anything else happens. */
+export function scalar<const N extends string>(name: N, doc: string) {
+  return { name, kind: 'scalar', doc } as const;
+}
+
+/** What most kernels promise about alignment. */
+export const anyAlignment = 'Any multiple of the element size; 64 bytes are fastest.';

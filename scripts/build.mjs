@@ -1,7 +1,7 @@
 /**
  * Builds everything that is not in git: the WebAssembly binary (assembly/ -> build/strict.wasm), the module that embeds it
  * (build/embedded.ts), the package (dist/) and the examples (build/examples/). `--if-stale` does nothing when no source is newer than the
- * last build. Progress goes to stderr, so that `npm start --silent -- --json` prints only JSON on stdout.
+ * last build; `--wasm-only` stops after the binary and its embedding. Progress goes to stderr, so that `npm start --silent -- --json` prints only JSON on stdout.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,17 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const stamp = join(root, 'build/stamp');
-const sources = ['assembly', 'kernels', 'src', 'examples', 'scripts', 'package.json', 'asconfig.json', 'tsconfig.json', 'tsconfig.examples.json'];
+const sources = [
+  'assembly',
+  'kernels',
+  'src',
+  'examples',
+  'scripts',
+  'package.json',
+  'asconfig.json',
+  'tsconfig.json',
+  'tsconfig.examples.json',
+];
 
 function newestChangeMs(path) {
   const info = statSync(path);
@@ -36,11 +46,19 @@ function embed() {
   );
 }
 
+function buildWasm() {
+  run('assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', 'strict');
+  embed();
+}
+
 if (process.argv.includes('--if-stale') && isFresh()) process.exit(0);
 mkdirSync(join(root, 'build'), { recursive: true });
+if (process.argv.includes('--wasm-only')) {
+  buildWasm();
+  process.exit(0);
+}
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-run('assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', 'strict');
-embed();
+buildWasm();
 run('typescript/bin/tsc', '-p', 'tsconfig.json');
 run('typescript/bin/tsc', '-p', 'tsconfig.examples.json');
 writeFileSync(stamp, '');

@@ -1,0 +1,20 @@
+// Parts of a vector, for the last 1 to 3 elements of a row: no byte outside the row is read or written.
+
+/** The first `count` (1 to 3) floats at `pointer`; the other lanes are 0. */
+// @ts-ignore: decorator
+@inline
+export function loadPart(pointer: usize, count: i32): v128 {
+  let x = v128.load32_zero(pointer);
+  if (count > 1) x = v128.load_lane<f32>(pointer, x, 1, 4);
+  if (count > 2) x = v128.load_lane<f32>(pointer, x, 2, 8);
+  return x;
+}
+
+/** Stores the first `count` (1 to 3) lanes of `x` at `pointer`. */
+// @ts-ignore: decorator
+@inline
+export function storePart(pointer: usize, x: v128, count: i32): void {
+  v128.store_lane<f32>(pointer, x, 0);
+  if (count > 1) v128.store_lane<f32>(pointer, x, 1, 4);
+  if (count > 2) v128.store_lane<f32>(pointer, x, 2, 8);
+}

@@ -1,0 +1,9 @@
+/** @file `shoal/kernels`: the kernels as a library on typed arrays, without tensors. */
+import type { Kernel } from './define.ts';
+import * as map from './map.ts';
+
+/** Every kernel by name. A family is one line here. */
+export const kernels: Readonly<Record<string, Kernel>> = { ...map };
+
+export type { Kernel, KernelArray, KernelParameter, TypedKernel } from './define.ts';
+export { referenceKernelCalls } from './runtime/call.ts';

@@ -1,0 +1,92 @@
+/**
+ * @file The ways to run a kernel: on pointers (tensors), on the reference (float64, tests), and on typed arrays (the public library). All
+ * three are derived from the kernel's record.
+ */
+import { invariant, KernelError } from '../../src/errors.ts';
+import type { Kernel, KernelArray, Round, ScratchParameter, Sizes } from '../define.ts';
+import { type WasmFunction, wasm } from './instance.ts';
+import { scratch } from './memory.ts';
+
+/** Floating types that a reference computes in. */
+export type ReferenceDType = 'float32' | 'float64';
+
+interface Plan {
+  readonly run: WasmFunction;
+  readonly valueCount: number;
+  readonly scratch: ScratchParameter | undefined;
+  /** Name and position of each size and flag, for computing lengths. */
+  readonly sizes: readonly (readonly [name: string, index: number])[];
+}
+
+const plans = new Map<Kernel, Plan>();
+const identity: Round = (value) => value;
+let referenceCalls = 0;
+
+function planOf(kernel: Kernel): Plan {
+  const known = plans.get(kernel);
+  if (known !== undefined) return known;
+  const run = wasm().exports[kernel.name];
+  invariant(run !== undefined, `kernel ${kernel.name} has a record but no WebAssembly export`);
+  const values = kernel.parameters.filter((parameter) => parameter.kind !== 'scratch');
+  const found = kernel.parameters.find((parameter) => parameter.kind === 'scratch');
+  const sizes = values.flatMap(({ name, kind }, index) =>
+    kind === 'size' || kind === 'flag' ? [[name, index] as const] : [],
+  );
+  const plan: Plan = { run, valueCount: values.length, scratch: found?.kind === 'scratch' ? found : undefined, sizes };
+  plans.set(kernel, plan);
+  return plan;
+}
+
+/** The sizes and flags among `values` (in contract order, without scratch), by name. */
+export function sizesOf(kernel: Kernel, values: readonly unknown[]): Sizes {
+  const sizes: Record<string, number> = {};
+  kernel.parameters.forEach(({ name, kind }, index) => {
+    if (kind === 'size' || kind === 'flag') sizes[name] = Number(values[index]);
+  });
+  return sizes;
+}
+
+/**
+ * Runs the WebAssembly export on values in contract order: pointers for buffers (0 for an absent optional one), numbers for the rest; scratch
+ * is appended here. Nothing is checked: the caller knows its pointers. May grow the memory when the kernel needs scratch.
+ *
+ * @throws KernelError `KERNEL` naming the kernel if it traps.
+ */
+export function callPointers(kernel: Kernel, values: readonly number[]): void {
+  const plan = planOf(kernel);
+  invariant(values.length === plan.valueCount, `${kernel.name} takes ${plan.valueCount} values, got ${values.length}`);
+  if (plan.scratch === undefined) {
+    runGuarded(kernel, plan.run, values);
+  } else {
+    const sizes: Record<string, number> = {};
+    for (const [name, index] of plan.sizes) sizes[name] = values[index]!;
+    runGuarded(kernel, plan.run, [...values, scratch(plan.scratch.bytes(sizes))]);
+  }
+}
+
+function runGuarded(kernel: Kernel, run: WasmFunction, values: readonly number[]): void {
+  try {
+    run(...values);
+  } catch (cause) {
+    const message = `${kernel.name}: the kernel must not trap, got "${String(cause)}". Check pointers and sizes against its contract.`;
+    throw new KernelError('KERNEL', message, { kernel: kernel.name, values: [...values] }, cause);
+  }
+}
+
+/**
+ * Runs the reference in plain TypeScript on values in contract order, without scratch; an absent optional buffer is an empty array. At
+ * `float32` the bits equal those of WebAssembly (float buffers must be Float32Arrays); at `float64` they are Float64Arrays.
+ */
+export function callReference(kernel: Kernel, dtype: ReferenceDType, values: readonly (KernelArray | number)[]): void {
+  referenceCalls += 1;
+  const round = dtype === 'float32' ? Math.fround : identity;
+  const rounded = values.map((value, index) =>
+    kernel.parameters[index]?.kind === 'scalar' ? round(value as number) : value,
+  );
+  kernel.reference(round, ...(rounded as unknown as readonly (KernelArray & number)[]));
+}
+
+/** How often a reference has run on this thread; training on float32 must leave it unchanged. */
+export function referenceKernelCalls(): number {
+  return referenceCalls;
+}
