@@ -6,4 +6,5 @@ import * as map from './map.ts';
 export const kernels: Readonly<Record<string, Kernel>> = { ...map };
 
 export type { Kernel, KernelArray, KernelParameter, TypedKernel } from './define.ts';
+export { callArrays, type KernelArguments } from './runtime/arrays.ts';
 export { referenceKernelCalls } from './runtime/call.ts';

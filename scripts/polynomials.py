@@ -1,0 +1,75 @@
+"""Minimax coefficients of kernels/f32-math.ts and assembly/math.ts, by Remez's exchange (python3 -m pip install mpmath; not part of the build).
+
+Each fit is weighted so that the relative error of the whole function is minimal; coefficients are then rounded to float32.
+"""
+import struct
+from mpmath import mp, mpf, exp, log, tanh, sqrt, lu_solve, matrix, cos, pi
+
+mp.dps = 40
+
+
+def f32(x):
+    return mpf(struct.unpack('f', struct.pack('f', float(x)))[0])
+
+
+def remez(f, w, a, b, degree):
+    """Coefficients of p, lowest first, that minimise max |w (f - p)| on [a, b], and that maximum."""
+    n = degree + 2
+    xs = [(a + b) / 2 - (b - a) / 2 * cos(pi * k / (n - 1)) for k in range(n)]
+    xs[0], xs[-1] = a + (b - a) * mpf('1e-9'), b
+    for _ in range(8):
+        m, r = matrix(n, n), matrix(n, 1)
+        for i, x in enumerate(xs):
+            for j in range(degree + 1):
+                m[i, j] = x ** j
+            m[i, degree + 1] = (-1) ** i / (w(x) + mpf('1e-12'))
+            r[i] = f(x)
+        s = lu_solve(m, r)
+        c = [s[j] for j in range(degree + 1)]
+        grid = [a + (b - a) * mpf(k + mpf('0.5')) / 1200 for k in range(1200)] + [b]
+        err = [w(x) * (f(x) - sum(c[j] * x ** j for j in range(degree + 1))) for x in grid]
+        # The extreme of each run of one sign.
+        picks, best = [], 0
+        for k in range(1, len(grid) + 1):
+            if k == len(grid) or err[k] * err[best] < 0:
+                picks.append(best)
+                best = k
+            elif abs(err[k]) > abs(err[best]):
+                best = k
+        if len(picks) != n:
+            break
+        xs = [grid[k] for k in picks]
+    return c, max(abs(e) for e in err)
+
+
+def rounded(f, w, a, b, degree):
+    """As remez, with coefficients rounded to float32 afterwards (they belong to small terms, so this costs little), and the error then."""
+    c, _ = remez(f, w, a, b, degree)
+    c = [f32(x) for x in c]
+    grid = [a + (b - a) * mpf(k + mpf('0.5')) / 997 for k in range(997)]
+    return c, max(abs(w(x) * (f(x) - sum(cj * x ** j for j, cj in enumerate(c)))) for x in grid)
+
+
+def show(name, fit):
+    c, e = fit
+    print(name, 'max error in half-ulps (2^-24):', mp.nstr(e * 2 ** 24, 4))
+    for x in c:
+        print('   ', repr(float(x)))
+
+
+def series(f, centre):
+    """f with its removable singularity at 0 evaluated nearby."""
+    return lambda x: f(x if abs(x) > mpf('1e-8') else centre)
+
+
+half = log(2) / 2
+tiny = mpf('1e-8')
+# exp(r) = 1 + (r + r^2 p(r))
+show('exp', rounded(series(lambda r: (exp(r) - 1 - r) / r ** 2, tiny), lambda r: r ** 2 / exp(r), -half, half, 4))
+# log((1 + s) / (1 - s)) = 2 s + s z q(z), z = s^2
+top = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2
+show('log', rounded(series(lambda z: (log((1 + sqrt(z)) / (1 - sqrt(z))) - 2 * sqrt(z)) / (sqrt(z) * z), tiny), lambda z: z / 2, mpf(0), top, 3))
+# tanh(x) = x + x z p(z), z = x^2, up to tanh(x) = 1/2
+show('tanh', rounded(series(lambda z: (tanh(sqrt(z)) - sqrt(z)) / (sqrt(z) * z), tiny), lambda z: z, mpf(0), (log(3) / 2) ** 2, 4))
+hi = mpf(int(log(2) * 2 ** 15)) / 2 ** 15
+print('ln2 high (15 bits)', repr(float(hi)), 'low', repr(float(f32(log(2) - hi))), '1/ln2', repr(float(f32(1 / log(2)))))
