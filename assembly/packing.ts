@@ -1,0 +1,87 @@
+// Packing: bringing four lanes of an operand side by side, one 16-byte vector per step of k. A row panel is one such stream, a column panel two.
+
+/** Four streams whose steps are contiguous (a transposition): `steps` vectors at `to`, `toStep` apart. Streams past `lanes` repeat the last. */
+export function packTransposed(from: usize, lane: usize, lanes: i32, steps: i32, to: usize, toStep: usize): void {
+  let s0 = from;
+  let s1 = s0 + (lanes > 1 ? lane : 0);
+  let s2 = s1 + (lanes > 2 ? lane : 0);
+  let s3 = s2 + (lanes > 3 ? lane : 0);
+  for (; steps >= 4; steps -= 4) {
+    const r0 = v128.load(s0), r1 = v128.load(s1), r2 = v128.load(s2), r3 = v128.load(s3);
+    const a = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), b = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+    const c = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7), d = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+    v128.store(to, v128.shuffle<f64>(a, b, 0, 2));
+    v128.store(to + toStep, v128.shuffle<f64>(a, b, 1, 3));
+    v128.store(to + 2 * toStep, v128.shuffle<f64>(c, d, 0, 2));
+    v128.store(to + 3 * toStep, v128.shuffle<f64>(c, d, 1, 3));
+    s0 += 16;
+    s1 += 16;
+    s2 += 16;
+    s3 += 16;
+    to += 4 * toStep;
+  }
+  for (; steps > 0; steps--) {
+    store<f32>(to, load<f32>(s0));
+    store<f32>(to, load<f32>(s1), 4);
+    store<f32>(to, load<f32>(s2), 8);
+    store<f32>(to, load<f32>(s3), 12);
+    s0 += 4;
+    s1 += 4;
+    s2 += 4;
+    s3 += 4;
+    to += toStep;
+  }
+}
+
+/** Four contiguous lanes at each step: a copy. Lanes past `lanes` are 0. */
+export function packCopied(from: usize, step: usize, lanes: i32, steps: i32, to: usize, toStep: usize): void {
+  if (lanes >= 4) {
+    for (; steps > 0; steps--) {
+      v128.store(to, v128.load(from));
+      from += step;
+      to += toStep;
+    }
+    return;
+  }
+  for (; steps > 0; steps--) {
+    store<f32>(to, load<f32>(from));
+    store<f32>(to, lanes > 1 ? load<f32>(from, 4) : 0, 4);
+    store<f32>(to, lanes > 2 ? load<f32>(from, 8) : 0, 8);
+    store<f32>(to, 0, 12);
+    from += step;
+    to += toStep;
+  }
+}
+
+/** Eight contiguous lanes at each step. */
+function packCopied8(from: usize, step: usize, steps: i32, to: usize): void {
+  for (; steps > 0; steps--) {
+    v128.store(to, v128.load(from));
+    v128.store(to, v128.load(from, 16), 16);
+    from += step;
+    to += 32;
+  }
+}
+
+/** A column panel (eight lanes) of a matrix: `lane` and `step` are the strides in bytes, one of them 4. Lanes past `lanes` hold anything. */
+export function packColumns(from: usize, lane: usize, step: usize, lanes: i32, steps: i32, to: usize): void {
+  if (lane != 4) {
+    packTransposed(from, lane, lanes, steps, to, 32);
+    if (lanes > 4) packTransposed(from + 4 * lane, lane, lanes - 4, steps, to + 16, 32);
+  } else if (lanes == 8) {
+    packCopied8(from, step, steps, to);
+  } else {
+    packCopied(from, step, lanes, steps, to, 32);
+    if (lanes > 4) packCopied(from + 16, step, lanes - 4, steps, to + 16, 32);
+  }
+}
+
+/** Row panels of a matrix, one after the other: four lanes by `steps` each. */
+export function packRows(from: usize, lane: usize, step: usize, rows: i32, steps: i32, to: usize): void {
+  for (; rows > 0; rows -= 4) {
+    if (lane == 4) packCopied(from, step, rows, steps, to, 16);
+    else packTransposed(from, lane, rows, steps, to, 16);
+    from += 4 * lane;
+    to += <usize>steps << 4;
+  }
+}

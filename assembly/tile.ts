@@ -1,0 +1,192 @@
+// The register tile: the one micro-kernel under matrix multiplication and convolution, and how its sums enter the result.
+// A tile is 4 rows by 8 columns. Its sums run over at most one block of k, each product rounded before it is added (never fused).
+// Four row pointers instead of one packed panel cost nothing here and spare most packing: any operand whose rows are evenly spaced will do.
+
+/** Rows of a tile. */
+// @ts-ignore: decorator
+@inline
+export const MR: i32 = 4;
+
+/** Columns of a tile. */
+// @ts-ignore: decorator
+@inline
+export const NR: i32 = 8;
+
+/** Steps of k that are summed from +0 before their sum enters the running result: part of the contracts. */
+// @ts-ignore: decorator
+@inline
+export const KC: i32 = 256;
+
+/** Bytes of a tile on its own. */
+// @ts-ignore: decorator
+@inline
+export const TILE_BYTES: usize = 128;
+
+/** C = initial + alpha * sums: the old C is not read. */
+// @ts-ignore: decorator
+@inline
+export const STORE: i32 = 0;
+
+/** C = beta * C + alpha * sums. */
+// @ts-ignore: decorator
+@inline
+export const UPDATE: i32 = 1;
+
+/** Four floats +0: the `initial` of a result that starts from nothing. */
+export const zeros: usize = memory.data(32, 16);
+
+// @ts-ignore: decorator
+@inline
+function merged(mode: i32, initial: v128, old: v128, alpha: v128, beta: v128, sums: v128): v128 {
+  return f32x4.add(mode == STORE ? initial : f32x4.mul(beta, old), f32x4.mul(alpha, sums));
+}
+
+// @ts-ignore: decorator
+@inline
+function storeRow(c: usize, initial: usize, low: v128, high: v128, alpha: v128): void {
+  const start = v128.load32_splat(initial);
+  v128.store(c, f32x4.add(start, f32x4.mul(alpha, low)));
+  v128.store(c, f32x4.add(start, f32x4.mul(alpha, high)), 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function updateRow(c: usize, low: v128, high: v128, alpha: v128, beta: v128): void {
+  v128.store(c, f32x4.add(f32x4.mul(beta, v128.load(c)), f32x4.mul(alpha, low)));
+  v128.store(c, f32x4.add(f32x4.mul(beta, v128.load(c, 16)), f32x4.mul(alpha, high)), 16);
+}
+
+/**
+ * One full tile: the sums run over `runs` runs of `steps` steps, both at least 1. Element (row r, step s) of A is the float at `a<r>`, which
+ * moves by `aStep` each step and by `aJump` more after each run; a step of B is the eight floats at `b`, which moves by `bStep`. C has rows
+ * `cRow` apart; `initial` points to a float per row. All strides are in bytes.
+ */
+export function tile(
+  runs: i32, steps: i32,
+  a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize,
+  b: usize, bStep: usize,
+  mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
+  let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
+  do {
+    let left = steps;
+    do {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      b += bStep;
+      let x = v128.load32_splat(a0);
+      a0 += aStep;
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load32_splat(a1);
+      a1 += aStep;
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      x = v128.load32_splat(a2);
+      a2 += aStep;
+      c20 = f32x4.add(c20, f32x4.mul(x, b0));
+      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      x = v128.load32_splat(a3);
+      a3 += aStep;
+      c30 = f32x4.add(c30, f32x4.mul(x, b0));
+      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+    } while (--left);
+    a0 += aJump;
+    a1 += aJump;
+    a2 += aJump;
+    a3 += aJump;
+  } while (--runs);
+  const factor = f32x4.splat(alpha);
+  if (mode == STORE) {
+    storeRow(c, initial, c00, c01, factor);
+    storeRow(c + cRow, initial + 4, c10, c11, factor);
+    storeRow(c + 2 * cRow, initial + 8, c20, c21, factor);
+    storeRow(c + 3 * cRow, initial + 12, c30, c31, factor);
+  } else {
+    const old = f32x4.splat(beta);
+    updateRow(c, c00, c01, factor, old);
+    updateRow(c + cRow, c10, c11, factor, old);
+    updateRow(c + 2 * cRow, c20, c21, factor, old);
+    updateRow(c + 3 * cRow, c30, c31, factor, old);
+  }
+}
+
+/**
+ * One tile that may be cut (`rows` of 4, `columns` of 8) or lie transposed in C: element (r, j) of C is at `c + r * cRow + j * cColumn`, and one
+ * of the two strides is 4. Rows that are cut off repeat the last one, so nothing outside A is read; B must have eight columns. The sums go
+ * through `spare` (one tile), exactly: alpha 1 and initial +0 change no bit of a sum, because a sum that starts at +0 is never -0.
+ */
+export function anyTile(
+  rows: i32, columns: i32, runs: i32, steps: i32,
+  a: usize, aRow: usize, aStep: usize, aJump: usize, b: usize, bStep: usize,
+  mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, cColumn: usize, spare: usize,
+): void {
+  const a1 = a + (rows > 1 ? aRow : 0);
+  const a2 = rows > 2 ? a1 + aRow : a1;
+  const a3 = rows > 3 ? a2 + aRow : a2;
+  if (rows == MR && columns == NR && cColumn == 4) {
+    tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, mode, alpha, beta, initial, c, cRow);
+    return;
+  }
+  tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, STORE, 1, 0, zeros, spare, 32);
+  if (cColumn == 4) mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
+  else if (rows == MR) mergeTransposed(columns, mode, alpha, beta, initial, c, cColumn, spare);
+  else {
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < columns; j++) {
+        mergeOne(mode, alpha, beta, initial + (<usize>r << 2), c + <usize>r * cRow + <usize>j * cColumn, spare + (<usize>(r * NR + j) << 2));
+      }
+    }
+  }
+}
+
+/** One element of C from one sum. */
+// @ts-ignore: decorator
+@inline
+export function mergeOne(mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, sum: usize): void {
+  const start = mode == STORE ? load<f32>(initial) : beta * load<f32>(c);
+  store<f32>(c, start + alpha * load<f32>(sum));
+}
+
+function mergeRows(rows: i32, columns: i32, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, spare: usize): void {
+  const factor = f32x4.splat(alpha), old = f32x4.splat(beta);
+  for (let r = 0; r < rows; r++) {
+    let j = 0;
+    for (; j + 4 <= columns; j += 4) {
+      const at = c + (<usize>j << 2);
+      const start = mode == STORE ? v128.load32_splat(initial) : v128.load(at);
+      v128.store(at, merged(mode, start, start, factor, old, v128.load(spare + (<usize>j << 2))));
+    }
+    for (; j < columns; j++) mergeOne(mode, alpha, beta, initial, c + (<usize>j << 2), spare + (<usize>j << 2));
+    initial += 4;
+    c += cRow;
+    spare += 32;
+  }
+}
+
+/** Four full rows whose elements are contiguous in C down each column. */
+function mergeTransposed(columns: i32, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cColumn: usize, spare: usize): void {
+  const factor = f32x4.splat(alpha), old = f32x4.splat(beta);
+  const start = v128.load(initial);
+  for (let j = 0; j < columns; j += 4) {
+    const r0 = v128.load(spare), r1 = v128.load(spare, 32), r2 = v128.load(spare, 64), r3 = v128.load(spare, 96);
+    const a = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), b = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+    mergeColumn(mode, start, factor, old, c, v128.shuffle<f64>(a, b, 0, 2));
+    if (columns > j + 1) mergeColumn(mode, start, factor, old, c + cColumn, v128.shuffle<f64>(a, b, 1, 3));
+    if (columns > j + 2) {
+      const d = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7), e = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+      mergeColumn(mode, start, factor, old, c + 2 * cColumn, v128.shuffle<f64>(d, e, 0, 2));
+      if (columns > j + 3) mergeColumn(mode, start, factor, old, c + 3 * cColumn, v128.shuffle<f64>(d, e, 1, 3));
+    }
+    c += 4 * cColumn;
+    spare += 16;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function mergeColumn(mode: i32, start: v128, alpha: v128, beta: v128, c: usize, sums: v128): void {
+  v128.store(c, merged(mode, start, v128.load(c), alpha, beta, sums));
+}
