@@ -1,0 +1,297 @@
+/** @file The dataset: a lazy, partitioned collection of records, with Spark's transformations and actions. */
+import type { Engine } from '../engine/engine.ts';
+import { describeFunction, type FunctionSpec, type ModuleTask, resolveFunction } from '../engine/functions.ts';
+import { inline } from '../engine/inline.ts';
+import { ArgumentError, EngineError } from '../errors.ts';
+import { type Columns, checkSchema, type Schema } from './columns.ts';
+import { type ActionOptions, describeCache, materializePlan, newCacheStep, runAction } from './jobs.ts';
+import { formatPlan, type Plan, type Step } from './plan.ts';
+import type { Action } from './stage.ts';
+
+/** A value, or a promise of it. */
+type Later<T> = T | PromiseLike<T>;
+
+/** What a function of `mapPartitions` may return: anything iterable, now or later. */
+type Produces<T> = Later<Iterable<T> | AsyncIterable<T>>;
+
+/** The records of a partition, to be gone through once: with `for`, or with `for await` (always possible; needed behind an async step). */
+export type PartitionRecords<T> = Iterable<T> & AsyncIterable<T>;
+
+/**
+ * A lazy, partitioned collection of records. It has the five properties of Spark's RDD:
+ *
+ * 1. *Partitions*: a fixed number of parts (8 unless said otherwise, never the number of cores), each an ordered list of records.
+ * 2. *Compute*: how to get the records of a partition, by iterating; a partition need not fit in memory.
+ * 3. *Dependencies*: the dataset it was made from. All transformations here are narrow: partition p needs partition p of the parent, so a chain of
+ *    them runs inside one task, record by record.
+ * 4. *Partitioner*: none yet; records stay in the partition where the source put them.
+ * 5. *Preferred place*: the worker that keeps a cached partition in its heap; columns in shared memory are everywhere.
+ *
+ * Transformations (`map`, `filter`, ...) return a new dataset and run nothing; actions (`collect`, `count`, ...) run tasks on an engine. The engine
+ * is the one given by {@link Dataset.on}, which derived datasets keep; without one, actions run on an inline engine in the calling thread.
+ *
+ * Functions run on workers: each is a `task(import.meta.url, 'name', args)` or an inline function that closes over nothing and gets its `values` as
+ * the last argument. Functions that return promises must be declared `async`. They must be deterministic and must not change their inputs: a task
+ * may run more than once, and records may be cached.
+ *
+ * @example
+ * const total = await parallelize([1, 2, 3, 4], { partitions: 2 })
+ *   .map((x, { k }) => x * k, { k: 10 })
+ *   .filter((x) => x > 10)
+ *   .reduce((a, b) => a + b); // 90
+ */
+export class Dataset<T> {
+  /** The dataset as plain data. */
+  readonly plan: Plan;
+  private readonly engine: Engine | null;
+
+  /** Use `parallelize` or a source; `new` is for code that makes plans. */
+  constructor(plan: Plan, engine: Engine | null = null) {
+    this.plan = plan;
+    this.engine = engine;
+  }
+
+  /** Number of partitions. */
+  get partitions(): number {
+    return this.plan.partitions;
+  }
+
+  /** The same dataset with its actions run on `engine`. Datasets made from it keep the engine. */
+  on(engine: Engine): Dataset<T> {
+    return new Dataset(this.plan, engine);
+  }
+
+  // ---- transformations: lazy ----
+
+  /** Each record replaced by `fn(record, values)`. */
+  map<U, V = undefined>(fn: ((record: T, values: V) => Later<U>) | ModuleTask, values?: V): Dataset<U> {
+    return this.with({ kind: 'map', fn: describeFunction(fn, values) });
+  }
+
+  /** The records for which `fn(record, values)` is true. */
+  filter<V = undefined>(fn: ((record: T, values: V) => Later<boolean>) | ModuleTask, values?: V): Dataset<T> {
+    return this.with({ kind: 'filter', fn: describeFunction(fn, values) });
+  }
+
+  /** Each record replaced by any number of records: what `fn(record, values)` iterates over. */
+  flatMap<U, V = undefined>(fn: ((record: T, values: V) => Produces<U>) | ModuleTask, values?: V): Dataset<U> {
+    return this.with({ kind: 'flatMap', fn: describeFunction(fn, values) });
+  }
+
+  /**
+   * A whole partition at a time: `fn(records, values)` iterates over the records and gives an iterable, usually by being a generator.
+   *
+   * @example words.mapPartitions(function* (records) { const seen = new Set(); for (const w of records) if (!seen.has(w)) { seen.add(w); yield w; } })
+   */
+  mapPartitions<U, V = undefined>(
+    fn: ((records: PartitionRecords<T>, values: V) => Produces<U>) | ModuleTask,
+    values?: V,
+  ): Dataset<U> {
+    return this.with({ kind: 'mapPartitions', fn: describeFunction(fn, values), withIndex: false });
+  }
+
+  /** As {@link mapPartitions}, with the index of the partition first: `fn(partition, records, values)`. */
+  mapPartitionsWithIndex<U, V = undefined>(
+    fn: ((partition: number, records: PartitionRecords<T>, values: V) => Produces<U>) | ModuleTask,
+    values?: V,
+  ): Dataset<U> {
+    return this.with({ kind: 'mapPartitions', fn: describeFunction(fn, values), withIndex: true });
+  }
+
+  /**
+   * Pairs `[record, other record]`, position by position. Both must have equally many partitions, and records in each of them (checked when it
+   * runs: `ZIP_LENGTH`).
+   *
+   * @throws ArgumentError
+   */
+  zip<U>(other: Dataset<U>): Dataset<[T, U]> {
+    if (other.partitions !== this.partitions) {
+      throw new ArgumentError(
+        `zip: both datasets must have equally many partitions, got ${this.partitions} and ${other.partitions}. Make them with the same number.`,
+      );
+    }
+    if (this.engine !== null && other.engine !== null && this.engine !== other.engine) {
+      throw new ArgumentError('zip: both datasets must be on the same engine, got two. Use on(engine) after zip.');
+    }
+    return new Dataset<[T, U]>(this.with({ kind: 'zip', other: other.plan }).plan, this.engine ?? other.engine);
+  }
+
+  /** Arrays of `size` consecutive records of a partition; the last of a partition may be smaller, or is left out with `dropLast`. */
+  batch(size: number, options: { readonly dropLast?: boolean } = {}): Dataset<T[]> {
+    if (!Number.isInteger(size) || size < 1) {
+      throw new ArgumentError(`batch: the size must be an integer >= 1, got ${size}. Check the size.`, { size });
+    }
+    return this.with({ kind: 'batch', size, dropLast: options.dropLast ?? false });
+  }
+
+  /**
+   * The records of each partition in a random order that depends on (seed, partition, number of records) only, not on engine or workers. Records
+   * stay in their partition, and a partition must fit in memory.
+   */
+  shuffle(seed: number): Dataset<T> {
+    if (!Number.isSafeInteger(seed) || seed < 0) {
+      throw new ArgumentError(`shuffle: the seed must be an integer >= 0 and < 2^53, got ${seed}. Check the seed.`, {
+        seed,
+      });
+    }
+    return this.with({ kind: 'shuffle', seed });
+  }
+
+  /**
+   * Keeps each partition once it is computed. Records of numbers, booleans and typed arrays become columns in shared memory, which every worker
+   * reads and which survive the worker; other records stay in the heap of the worker that made them and are computed again if it is lost.
+   * `schema` says dtype and shape of every field; without it the first record of a partition decides (numbers are float64). `'records'` keeps any
+   * records as they are. The memory goes when the dataset is no longer held (heap caches: when the engine closes).
+   *
+   * @throws EngineError `SCHEMA` from the action, when a record does not fit
+   * @example idx({ image: 'train-images', label: 'train-labels' }).cache()
+   */
+  cache(schema?: Schema | 'records'): Dataset<T> {
+    if (schema === undefined || schema === 'records') return this.with(newCacheStep(null, schema ?? 'auto'));
+    checkSchema('cache', schema);
+    return this.with(newCacheStep(schema, 'auto'));
+  }
+
+  // ---- actions: run tasks ----
+
+  /** All records, partition after partition. */
+  async collect(options: ActionOptions = {}): Promise<T[]> {
+    const parts = await this.run({ kind: 'collect' }, options);
+    return parts.flatMap(recordsOf<T>);
+  }
+
+  /** Number of records. */
+  async count(options: ActionOptions = {}): Promise<number> {
+    const parts = (await this.run({ kind: 'count' }, options)) as number[];
+    return parts.reduce((sum, part) => sum + part, 0);
+  }
+
+  /** The first `count` records. Reads partitions one after the other, and no more of them than needed. */
+  async take(count: number, options: ActionOptions = {}): Promise<T[]> {
+    if (!Number.isInteger(count) || count < 0) {
+      throw new ArgumentError(`take: the count must be an integer >= 0, got ${count}. Check the count.`, { count });
+    }
+    const taken: T[] = [];
+    for (let partition = 0; partition < this.partitions && taken.length < count; partition++) {
+      const action: Action = { kind: 'take', count: count - taken.length };
+      const [part] = await runAction(this.engineOrInline(), this.plan, [partition], action, options);
+      taken.push(...recordsOf<T>(part));
+    }
+    return taken;
+  }
+
+  /** The first record. @throws EngineError `EMPTY_DATASET` (rejects) */
+  async first(options: ActionOptions = {}): Promise<T> {
+    const taken = await this.take(1, options);
+    if (taken.length === 0) throw emptyDataset('first', 'Check the filter, or use take(1).');
+    return taken[0] as T;
+  }
+
+  /**
+   * All records combined by `fn(a, b, values)`: inside each partition in order, then over the partitions in order.
+   *
+   * @throws EngineError `EMPTY_DATASET` (rejects)
+   */
+  async reduce<V = undefined>(
+    fn: ((a: T, b: T, values: V) => Later<T>) | ModuleTask,
+    values?: V,
+    options: ActionOptions = {},
+  ): Promise<T> {
+    const spec = describeFunction(fn, values);
+    const parts = (await this.run({ kind: 'reduce', fn: spec }, options)).flatMap(recordsOf<T>);
+    if (parts.length === 0) throw emptyDataset('reduce', 'Use fold(zero, fn), which has a result for no records.');
+    return combine(parts.slice(1), parts[0] as T, spec);
+  }
+
+  /** As {@link reduce}, starting from `zero` in every partition and once more over the partitions: `zero` must be neutral for `fn`. */
+  async fold<V = undefined>(
+    zero: T,
+    fn: ((a: T, b: T, values: V) => Later<T>) | ModuleTask,
+    values?: V,
+    options: ActionOptions = {},
+  ): Promise<T> {
+    return this.aggregate<T, V>(zero, fn, fn, values, options);
+  }
+
+  /**
+   * A result of another type than the records: `add(result, record, values)` inside each partition, starting from a copy of `zero`;
+   * `merge(result, other, values)` over the partitions in order, on the driver, starting from another copy.
+   */
+  async aggregate<A, V = undefined>(
+    zero: A,
+    add: ((result: A, record: T, values: V) => Later<A>) | ModuleTask,
+    merge: ((result: A, other: A, values: V) => Later<A>) | ModuleTask,
+    values?: V,
+    options: ActionOptions = {},
+  ): Promise<A> {
+    const mergeSpec = describeFunction(merge, values);
+    const start = structuredClone(zero);
+    const action: Action = { kind: 'aggregate', zero, fn: describeFunction(add, values) };
+    const parts = (await this.run(action, options)).flatMap(recordsOf<A>);
+    return combine(parts, start, mergeSpec);
+  }
+
+  /** Runs `fn(records, values)` on each partition for its effects, such as writing a file. It may run more than once for a partition. */
+  async foreachPartition<V = undefined>(
+    fn: ((records: PartitionRecords<T>, values: V) => Later<void>) | ModuleTask,
+    values?: V,
+    options: ActionOptions = {},
+  ): Promise<void> {
+    await this.run({ kind: 'foreachPartition', fn: describeFunction(fn, values) }, options);
+  }
+
+  /** The plan as text, last step first: partitions, steps with their functions, and what is cached. */
+  toDebugString(): string {
+    return formatPlan(this.plan, (step) => describeCache(this.engine ?? implicitEngine, step, this.partitions));
+  }
+
+  private with<U>(step: Step): Dataset<U> {
+    return new Dataset<U>({ ...this.plan, steps: [...this.plan.steps, step] }, this.engine);
+  }
+
+  private run(action: Action, options: ActionOptions): Promise<unknown[]> {
+    const all = Array.from({ length: this.partitions }, (_, p) => p);
+    return runAction(this.engineOrInline(), this.plan, all, action, options);
+  }
+
+  private engineOrInline(): Engine {
+    if (this.engine !== null) return this.engine;
+    implicitEngine ??= inline();
+    return implicitEngine;
+  }
+}
+
+/** For datasets without an engine: one inline engine for the whole program. It has no thread and nothing to close. */
+let implicitEngine: Engine | null = null;
+
+/**
+ * The columns of each partition of a dataset (count and one shared array per field), computed on the workers of `engine`; all have the same schema.
+ * The Trainer's way to its data. A dataset that ends in `cache()` is cached by this.
+ *
+ * @param options.schema dtype and shape of every field; else that of the dataset's `cache`, of its source, or of the first record.
+ * @throws EngineError `SCHEMA` (rejects) for records that are not numbers and typed arrays of one shape
+ */
+export function materialize<T>(
+  dataset: Dataset<T>,
+  engine: Engine,
+  options: ActionOptions & { readonly schema?: Schema } = {},
+): Promise<Columns[]> {
+  const { schema, ...rest } = options;
+  if (schema !== undefined) checkSchema('materialize', schema);
+  return materializePlan(engine, dataset.plan, schema ?? null, rest);
+}
+
+function recordsOf<T>(result: unknown): T[] {
+  return (result as { records: T[] }).records;
+}
+
+async function combine<A>(parts: readonly A[], start: A, spec: FunctionSpec): Promise<A> {
+  const fn = await resolveFunction(spec);
+  let result = start;
+  for (const part of parts) result = (await fn(result, part)) as A;
+  return result;
+}
+
+function emptyDataset(op: string, next: string): EngineError {
+  return new EngineError('EMPTY_DATASET', `${op}: the dataset must have a record, got none. ${next}`);
+}

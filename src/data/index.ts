@@ -1,0 +1,9 @@
+/** @file `shoal/data`: datasets, their sources, columns, and how functions are sent to workers. */
+
+export type { FunctionSpec, ModuleTask } from '../engine/functions.ts';
+export { task } from '../engine/functions.ts';
+export type { Column, ColumnRecord, Columns, FieldSchema, Schema } from './columns.ts';
+export { gather, recordAt, schemaOf } from './columns.ts';
+export { Dataset, materialize, type PartitionRecords } from './dataset.ts';
+export type { ActionOptions } from './jobs.ts';
+export { DEFAULT_PARTITIONS, fromColumns, type IdxOptions, idx, parallelize, type SourceOptions } from './sources.ts';
