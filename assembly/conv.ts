@@ -1,0 +1,241 @@
+// Two-dimensional convolution on NCHW, and its gradients. Contracts: kernels/conv.ts.
+// Each is a matrix product whose patches are never laid out: forward and backward-data pack them eight output positions at a time, straight
+// from the (padded) image; backward-filter reads them in place, because along an output row the patches of a tap are adjacent floats.
+import { anyTile, KC, mergeOne, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
+import { clear, copyPadded, packPatches } from './image';
+import { packTransposed } from './packing';
+
+// @ts-ignore: decorator
+@inline
+function outputs(size: i32, kernel: i32, stride: i32, padding: i32): i32 {
+  return (size + 2 * padding - kernel) / stride + 1;
+}
+
+/** Rounds bytes up so that what follows is aligned to a vector. */
+// @ts-ignore: decorator
+@inline
+function aligned(bytes: usize): usize {
+  return (bytes + 15) & ~15;
+}
+
+// @ts-ignore: decorator
+@inline
+function floats(count: i32): usize {
+  return aligned(<usize>count << 2);
+}
+
+/** Whether images can be read where they lie. */
+// @ts-ignore: decorator
+@inline
+function isPlain(strideW: i32, paddingH: i32, paddingW: i32): bool {
+  return strideW == 1 && paddingH == 0 && paddingW == 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function phasePitch(columns: i32, phases: i32): i32 {
+  return (columns + phases - 1) / phases * phases;
+}
+
+/** The byte offset of each tap (c, i, j), in this order, in an image of padded planes. */
+function listTaps(taps: usize, c: i32, kh: i32, kw: i32, rows: i32, pitch: i32, phases: i32): void {
+  for (let channel = 0; channel < c; channel++) {
+    for (let i = 0; i < kh; i++) {
+      const row = (channel * rows + i) * pitch;
+      for (let j = 0; j < kw; j++) {
+        store<i32>(taps, (row + (j % phases) * (pitch / phases) + j / phases) << 2);
+        taps += 4;
+      }
+    }
+  }
+}
+
+export function conv2d_f32_forward(
+  x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
+): void {
+  const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
+  const positions = ho * wo, k = c * kh * kw;
+  const plain = isPlain(strideW, paddingH, paddingW);
+  const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
+  const spare = scratch, panel = spare + TILE_BYTES, start = panel + (KC * NR << 2);
+  const taps = start + floats(o + MR), padded = taps + floats(k);
+  listTaps(taps, c, kh, kw, rows, pitch, strideW);
+  clear(start, o + MR);
+  if (bias) memory.copy(start, bias, <usize>o << 2);
+  if (!plain) clear(padded, c * rows * pitch);
+  const yRow = <usize>positions << 2, weightRow = <usize>k << 2, rowBytes = <usize>(strideH * pitch) << 2;
+  for (let image = 0; image < n; image++) {
+    if (!plain) copyPadded(x, c, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
+    const patches = plain ? x : padded;
+    for (let from = 0; from < k; from += KC) {
+      const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
+      for (let q = 0; q < positions; q += NR) {
+        packPatches(patches, q, positions, wo, rowBytes, taps + (<usize>from << 2), steps, panel);
+        const width = min(NR, positions - q);
+        let filter = weight + (<usize>from << 2), at = y + (<usize>q << 2), initial = start;
+        for (let row = 0; row < o; row += MR) {
+          anyTile(min(MR, o - row), width, 1, steps, filter, weightRow, 4, 0, panel, 32, mode, 1, 1, initial, at, yRow, 4, spare);
+          filter += 4 * weightRow;
+          at += 4 * yRow;
+          initial += 16;
+        }
+      }
+    }
+    x += <usize>(c * h * w) << 2;
+    y += <usize>(o * positions) << 2;
+  }
+}
+
+/**
+ * Strides split the image gradient into strideH * strideW phases that share no tap: each is a stride-1 convolution of gradY with the taps of
+ * its phase, written to every stride-th pixel.
+ */
+export function conv2d_f32_backward_data(
+  gradY: usize, weight: usize, gradX: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
+): void {
+  const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
+  const top = (kh - 1) / strideH, left = (kw - 1) / strideW;
+  const rows = top + max(ho, (h - 1 + paddingH) / strideH + 1), pitch = left + max(wo, (w - 1 + paddingW) / strideW + 1);
+  const phaseTaps = o * (top + 1) * (left + 1);
+  const spare = scratch, panel = spare + TILE_BYTES, taps = panel + (KC * NR << 2);
+  const filter = taps + floats(phaseTaps), padded = filter + floats(phaseTaps * (c + MR));
+  clear(padded, o * rows * pitch);
+  // Pixels that no tap meets.
+  if (kh < strideH || kw < strideW) clear(gradX, n * c * h * w);
+  for (let rh = 0; rh < strideH; rh++) {
+    for (let rw = 0; rw < strideW; rw++) {
+      const k = listPhase(taps, filter, weight, c, o, kh, kw, strideH, strideW, rh, rw, rows, pitch);
+      // First pixel of the phase, and the row and column of gradY that its first tap meets.
+      const y0 = (rh - paddingH % strideH + strideH) % strideH, x0 = (rw - paddingW % strideW + strideW) % strideW;
+      if (k == 0 || y0 >= h || x0 >= w) continue;
+      const origin = padded + (<usize>((top + (y0 + paddingH) / strideH) * pitch + left + (x0 + paddingW) / strideW) << 2);
+      const countY = (h - 1 - y0) / strideH + 1, countX = (w - 1 - x0) / strideW + 1;
+      let from = gradY, to = gradX + (<usize>(y0 * w + x0) << 2);
+      for (let image = 0; image < n; image++) {
+        copyPadded(from, o, ho, wo, padded, rows, pitch, top, left, 1);
+        onePhase(origin, countY, countX, pitch, taps, filter, k, c, to, h, w, strideH, strideW, panel, spare);
+        from += <usize>(o * ho * wo) << 2;
+        to += <usize>(c * h * w) << 2;
+      }
+    }
+  }
+}
+
+/** Lists the taps (o, i, j) of a phase and packs their weights in row panels of four channels; returns the number of taps. */
+function listPhase(
+  taps: usize, filter: usize, weight: usize, c: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, rh: i32, rw: i32,
+  rows: i32, pitch: i32,
+): i32 {
+  let k = 0;
+  for (let channel = 0; channel < o; channel++) {
+    for (let i = 0; rh + i * strideH < kh; i++) {
+      for (let j = 0; rw + j * strideW < kw; j++) {
+        store<i32>(taps + (<usize>k << 2), (channel * rows * pitch - i * pitch - j) << 2);
+        k++;
+      }
+    }
+  }
+  const channelBytes = <usize>(kh * kw) << 2;
+  for (let row = 0; row < c; row += MR) {
+    for (let channel = 0; channel < o; channel++) {
+      for (let i = rh; i < kh; i += strideH) {
+        for (let j = rw; j < kw; j += strideW) {
+          let from = weight + <usize>(channel * c + row) * channelBytes + (<usize>(i * kw + j) << 2);
+          for (let lane = 0; lane < MR; lane++) {
+            store<f32>(filter, row + lane < c ? load<f32>(from) : 0);
+            from += channelBytes;
+            filter += 4;
+          }
+        }
+      }
+    }
+  }
+  return k;
+}
+
+/** The pixels of one phase of one image: `countY` x `countX` pixels, strideH and strideW apart, the first one at `to`. */
+function onePhase(
+  origin: usize, countY: i32, countX: i32, pitch: i32, taps: usize, filter: usize, k: i32, c: i32, to: usize, h: i32, w: i32,
+  strideH: i32, strideW: i32, panel: usize, spare: usize,
+): void {
+  const positions = countY * countX, toRow = <usize>(h * w) << 2, rowBytes = <usize>pitch << 2;
+  const adjacent = strideH == 1 && strideW == 1;
+  for (let from = 0; from < k; from += KC) {
+    const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
+    for (let q = 0; q < positions; q += NR) {
+      const width = min(NR, positions - q);
+      packPatches(origin, q, positions, countX, rowBytes, taps + (<usize>from << 2), steps, panel);
+      for (let row = 0; row < c; row += MR) {
+        const height = min(MR, c - row);
+        // Panels hold four rows to the end of k: this block's part starts `from` steps into it.
+        const a = filter + (<usize>(row * k) << 2) + (<usize>from << 4);
+        const at = to + <usize>row * toRow;
+        if (adjacent) {
+          anyTile(height, width, 1, steps, a, 4, 16, 0, panel, 32, mode, 1, 1, zeros, at + (<usize>q << 2), toRow, 4, spare);
+        } else {
+          tile(1, steps, a, a + 4, a + 8, a + 12, 16, 0, panel, 32, STORE, 1, 0, zeros, spare, 32);
+          for (let j = 0; j < width; j++) {
+            const y = (q + j) / countX, x = (q + j) - y * countX;
+            const pixel = at + (<usize>(y * strideH * w + x * strideW) << 2);
+            for (let r = 0; r < height; r++) {
+              mergeOne(mode, 1, 1, zeros, pixel + <usize>r * toRow, spare + (<usize>(r * NR + j) << 2));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+export function conv2d_f32_backward_filter(
+  x: usize, gradY: usize, gradWeight: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
+): void {
+  const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
+  const positions = ho * wo, k = c * kh * kw;
+  const plain = isPlain(strideW, paddingH, paddingW);
+  const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
+  const tapPanels = (k + MR - 1) / MR, outPanels = (o + NR - 1) / NR;
+  const taps = scratch, sums = taps + floats(k + MR), columns = sums + <usize>(tapPanels * outPanels) * TILE_BYTES;
+  const padded = columns + <usize>positions * 32;
+  listTaps(taps, c, kh, kw, rows, pitch, strideW);
+  // The last panel's missing taps repeat the last tap; their sums are thrown away.
+  for (let t = k; t < tapPanels * MR; t++) store<i32>(taps + (<usize>t << 2), load<i32>(taps + (<usize>(k - 1) << 2)));
+  clear(sums, tapPanels * outPanels * MR * NR);
+  if (!plain) clear(padded, c * rows * pitch);
+  const rowBytes = <usize>(strideH * pitch) << 2, jump = rowBytes - (<usize>wo << 2);
+  const blockRows = max(1, KC / wo);
+  for (let image = 0; image < n; image++) {
+    if (!plain) copyPadded(x, c, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
+    const patches = plain ? x : padded;
+    let sum = sums;
+    for (let left = 0; left < o; left += NR) {
+      const gradient = gradY + (<usize>(left * positions) << 2), lanes = o - left;
+      packTransposed(gradient, <usize>positions << 2, lanes, positions, columns, 32);
+      if (lanes > 4) packTransposed(gradient + (<usize>positions << 4), <usize>positions << 2, lanes - 4, positions, columns + 16, 32);
+      for (let row = 0; row < ho; row += blockRows) {
+        const origin = patches + <usize>row * rowBytes, column = columns + <usize>(row * wo) * 32;
+        const runs = min(blockRows, ho - row);
+        for (let t = 0; t < tapPanels; t++) {
+          const four = taps + (<usize>t << 4);
+          tile(
+            runs, wo, origin + load<usize>(four), origin + load<usize>(four, 4), origin + load<usize>(four, 8),
+            origin + load<usize>(four, 12), 4, jump, column, 32, UPDATE, 1, 1, zeros, sum + <usize>t * TILE_BYTES, 32,
+          );
+        }
+      }
+      sum += <usize>tapPanels * TILE_BYTES;
+    }
+    x += <usize>(c * h * w) << 2;
+    gradY += <usize>(o * positions) << 2;
+  }
+  for (let left = 0; left < o; left++) {
+    const panel = sums + <usize>(left / NR * tapPanels) * TILE_BYTES + (<usize>(left % NR) << 2);
+    for (let t = 0; t < k; t++) {
+      store<f32>(gradWeight, load<f32>(panel + (<usize>t << 5)));
+      gradWeight += 4;
+    }
+  }
+}
