@@ -1,2 +1,3 @@
 /** @file What shoal needs from Node, Deno and Bun, which all offer the `node:` modules. The only room that may import them. */
-export {};
+export * from './node-files.ts';
+export * from './node-threads.ts';

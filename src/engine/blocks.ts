@@ -1,0 +1,152 @@
+/**
+ * @file Named, versioned blocks: all that workers of a loop share. A block has one part per unit; a part has one writer (the unit's owner) and one
+ * version word. A writer fills the slot of the next version and then publishes it with one atomic store; a reader that has seen version v may
+ * read the slot of v. With two slots (version & 1) version v stays readable while v + 1 is written, so that an interrupted write is simply
+ * done again; with one slot the loop's phases must guarantee that nobody still reads the old version.
+ */
+import { invariant } from '../errors.ts';
+
+/** The form of a block. */
+export interface BlockSpec {
+  /** Bytes of each unit's part. Parts lie one behind the other, so a whole version is one contiguous run of bytes. */
+  readonly unitBytes: readonly number[];
+  readonly slots: 1 | 2;
+  /** A block that is published together with another one, by the same writer, has no version word of its own. */
+  readonly versionOf?: string;
+}
+
+/** Blocks by name. */
+export type BlockSpecs = Readonly<Record<string, BlockSpec>>;
+
+/** What another thread needs to open the same blocks: plain data and shared buffers. */
+export interface BlockHandles {
+  readonly units: number;
+  readonly specs: BlockSpecs;
+  /** Int32 words: epoch, limit, owner of each unit, then the version words of each versioned block. */
+  readonly control: SharedArrayBuffer;
+  /** One buffer per slot. */
+  readonly data: Readonly<Record<string, readonly SharedArrayBuffer[]>>;
+}
+
+const EPOCH = 0;
+const LIMIT = 1;
+const OWNERS = 2;
+/** Owner of a unit that nobody owns. */
+export const NOBODY = -1;
+
+/** Makes the blocks of a loop. All versions start at `startVersion`, all owners at {@link NOBODY}; the bytes are zero. */
+export function createBlocks(units: number, specs: BlockSpecs, startVersion: number): BlockTable {
+  const versioned = Object.values(specs).filter((spec) => spec.versionOf === undefined).length;
+  const control = new SharedArrayBuffer(4 * (OWNERS + units * (1 + versioned)));
+  const words = new Int32Array(control);
+  words.fill(NOBODY, OWNERS, OWNERS + units);
+  words.fill(startVersion, OWNERS + units);
+  words[LIMIT] = startVersion;
+  const data: Record<string, SharedArrayBuffer[]> = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    const bytes = spec.unitBytes.reduce((sum, part) => sum + part, 0);
+    data[name] = Array.from({ length: spec.slots }, () => new SharedArrayBuffer(bytes));
+  }
+  return new BlockTable({ units, specs, control, data });
+}
+
+/** The blocks of a loop, as one thread sees them. */
+export class BlockTable {
+  readonly handles: BlockHandles;
+  readonly units: number;
+  private readonly words: Int32Array;
+  private readonly firstWord = new Map<string, number>();
+  private readonly offsets = new Map<string, number[]>();
+
+  constructor(handles: BlockHandles) {
+    this.handles = handles;
+    this.units = handles.units;
+    this.words = new Int32Array(handles.control);
+    let word = OWNERS + handles.units;
+    for (const [name, spec] of Object.entries(handles.specs)) {
+      invariant(spec.unitBytes.length === handles.units, `block ${name} has a part for each unit`);
+      if (spec.versionOf === undefined) {
+        this.firstWord.set(name, word);
+        word += handles.units;
+      }
+      let offset = 0;
+      this.offsets.set(
+        name,
+        spec.unitBytes.map((bytes) => (offset += bytes) - bytes),
+      );
+    }
+  }
+
+  /** The latest published version of a unit's part. */
+  version(name: string, unit: number): number {
+    return Atomics.load(this.words, this.wordOf(name, unit));
+  }
+
+  /** The oldest version among all parts. */
+  minVersion(name: string): number {
+    let min = Number.POSITIVE_INFINITY;
+    for (let unit = 0; unit < this.units; unit++) min = Math.min(min, this.version(name, unit));
+    return min;
+  }
+
+  /** Makes `version` of a unit's part visible to all, and wakes those that wait for it. */
+  publish(name: string, unit: number, version: number): void {
+    const word = this.wordOf(name, unit);
+    Atomics.store(this.words, word, version);
+    Atomics.notify(this.words, word);
+  }
+
+  /** Blocks this thread until the part's version may have changed from `seen`, at most `timeoutMs`. */
+  wait(name: string, unit: number, seen: number, timeoutMs: number): void {
+    Atomics.wait(this.words, this.wordOf(name, unit), seen, timeoutMs);
+  }
+
+  /** The bytes of a unit's part in the slot of `version`. */
+  part(name: string, unit: number, version: number): Uint8Array {
+    return new Uint8Array(
+      this.slot(name, version),
+      this.offsets.get(name)![unit]!,
+      this.handles.specs[name]!.unitBytes[unit]!,
+    );
+  }
+
+  /** The bytes of all parts in the slot of `version`. */
+  whole(name: string, version: number): Uint8Array {
+    return new Uint8Array(this.slot(name, version));
+  }
+
+  /** Changes whenever an owner changes. */
+  get epoch(): number {
+    return Atomics.load(this.words, EPOCH);
+  }
+
+  /** Units do not start iterations >= limit. */
+  get limit(): number {
+    return Atomics.load(this.words, LIMIT);
+  }
+
+  set limit(value: number) {
+    Atomics.store(this.words, LIMIT, value);
+  }
+
+  /** Owner of a unit: a worker's id, or {@link NOBODY}. */
+  owner(unit: number): number {
+    return Atomics.load(this.words, OWNERS + unit);
+  }
+
+  /** Writes the table of owners, starts a new epoch and wakes everybody who waits for any version. */
+  reassign(owners: readonly number[]): void {
+    owners.forEach((owner, unit) => void Atomics.store(this.words, OWNERS + unit, owner));
+    Atomics.add(this.words, EPOCH, 1);
+    for (let word = 0; word < this.words.length; word++) Atomics.notify(this.words, word);
+  }
+
+  private wordOf(name: string, unit: number): number {
+    return this.firstWord.get(this.handles.specs[name]!.versionOf ?? name)! + unit;
+  }
+
+  private slot(name: string, version: number): SharedArrayBuffer {
+    const slots = this.handles.data[name]!;
+    return slots[version & (slots.length - 1)]!;
+  }
+}

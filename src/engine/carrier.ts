@@ -1,0 +1,26 @@
+/** @file What carries a worker: a thread, this very thread, later a process. A carrier starts workers and moves messages; it decides nothing. */
+import type { FromWorker, ToWorker } from './messages.ts';
+import type { Vitals } from './vitals.ts';
+
+/** What a carrier reports of a worker. */
+export interface CarrierEvents {
+  onMessage(message: FromWorker): void;
+  /** The worker is gone for good: nothing of it runs any more. */
+  onExit(detail: string): void;
+}
+
+/** A running worker, as its carrier holds it. */
+export interface CarriedWorker {
+  /** Sends a message. @throws if it cannot be cloned. */
+  send(message: ToWorker): void;
+  /** Ends the worker, whatever it does; `onExit` follows. */
+  terminate(): void;
+  /** Whether the worker keeps this process alive. */
+  hold(alive: boolean): void;
+}
+
+/** A way to run workers. */
+export interface Carrier {
+  readonly name: 'inline' | 'threads';
+  start(worker: number, vitals: Vitals, events: CarrierEvents): CarriedWorker;
+}

@@ -1,0 +1,508 @@
+/**
+ * @file The live engine: executes the commands of the pure scheduler on a carrier's workers and tells the scheduler what happened. It holds what
+ * the scheduler does not know: promises, inputs, results, clocks.
+ */
+import { EngineError } from '../errors.ts';
+import { type BlockTable, createBlocks } from './blocks.ts';
+import type { CarriedWorker, Carrier } from './carrier.ts';
+import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
+import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
+import { jobError } from './job-error.ts';
+import { nextWork } from './loop-runner.ts';
+import type { FaultPlan, FromWorker, PlainError } from './messages.ts';
+import { recordBytes } from './record-bytes.ts';
+import { type Command, Scheduler, type SchedulerEvent } from './scheduler.ts';
+import { Vitals, vitalState } from './vitals.ts';
+
+/** Options of an engine. */
+export interface EngineOptions {
+  /** Workers to keep alive. Default: the number of cores (threads). */
+  readonly workers?: number;
+  /** Attempts of a task before its job fails. Default 4. */
+  readonly maxAttempts?: number;
+  /** A worker that gives no sign of life for so long while it works is ended and its work done again. Default 120,000. */
+  readonly silenceTimeoutMs?: number;
+  /** A worker that is not gone so long after it was told to end fails all jobs with `WORKER_STUCK`. Default 10,000. */
+  readonly stuckTimeoutMs?: number;
+  /** Keeps every scheduler event with the commands that followed, for replay. Default none. */
+  readonly log?: (event: SchedulerEvent, commands: readonly Command[]) => void;
+}
+
+interface LiveWorker {
+  readonly id: number;
+  readonly carried: CarriedWorker;
+  readonly vitals: Vitals;
+  readonly startedMs: number;
+  ready: boolean;
+  busy: number;
+  /** Loops opened on it, and the units of each that it has been given inputs for. */
+  readonly loops: Map<number, Set<number>>;
+  seenProgress: number;
+  seenMs: number;
+  terminatedMs: number | null;
+  killed: FaultPoint | null | undefined;
+}
+
+interface Job {
+  readonly name: string;
+  readonly stage?: { readonly spec: Stage; readonly options: RunOptions; readonly results: unknown[] };
+  readonly loop?: LiveLoop;
+  readonly resolve: (value: unknown[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface LiveLoop {
+  readonly spec: LoopSpec;
+  readonly blocks: BlockTable;
+  pending: { resolve(iteration: number): void; reject(error: Error): void } | null;
+  failed: EngineError | null;
+  progressSeen: string;
+  progressMs: number;
+}
+
+const WATCH_MS = 50;
+/** All workers of a loop waiting and no version moving for so long is a deadlock. */
+const DEADLOCK_MS = 3000;
+
+/** An engine on a carrier. */
+export function createEngine(carrier: Carrier, options: EngineOptions & { readonly workers: number }): Engine {
+  if ((globalThis as Record<symbol, unknown>)[Symbol.for('shoal.worker')] === true) {
+    throw new EngineError(
+      'MAIN_IN_WORKER',
+      'engine: an engine must not be created inside a worker. Your main module was imported by a task, so it started its job again: put the ' +
+        'functions and classes that tasks use into a module of their own, and export them from there.',
+    );
+  }
+  if (!Number.isInteger(options.workers) || options.workers < 1) {
+    throw new EngineError(
+      'ARGUMENT',
+      `engine: workers must be an integer >= 1, got ${options.workers}. Leave it out for one per core.`,
+    );
+  }
+  return new LiveEngine(carrier, options);
+}
+
+class LiveEngine implements Engine {
+  readonly carrier: Engine['carrier'];
+  readonly workers: number;
+  private readonly source: Carrier;
+  private readonly silenceTimeoutMs: number;
+  private readonly stuckTimeoutMs: number;
+  private readonly log: EngineOptions['log'];
+  private readonly scheduler: Scheduler;
+  private readonly live = new Map<number, LiveWorker>();
+  private readonly jobs = new Map<number, Job>();
+  private readonly listeners = new Set<(event: EngineEvent) => void>();
+  private nextJob = 0;
+  private faults: FaultPlan | null = null;
+  private crossedBytes = 0;
+  private watch: ReturnType<typeof setInterval> | null = null;
+  private closed: Promise<void> | null = null;
+  private onEmpty: (() => void) | null = null;
+
+  constructor(carrier: Carrier, options: EngineOptions & { readonly workers: number }) {
+    this.source = carrier;
+    this.carrier = carrier.name;
+    this.workers = options.workers;
+    this.silenceTimeoutMs = options.silenceTimeoutMs ?? 120_000;
+    this.stuckTimeoutMs = options.stuckTimeoutMs ?? 10_000;
+    this.log = options.log;
+    this.scheduler = new Scheduler({ maxAttempts: options.maxAttempts ?? 4, maxStartFailures: 4 });
+    this.dispatch({ type: 'start', workers: options.workers });
+  }
+
+  liveWorkers(): readonly number[] {
+    return [...this.live.values()]
+      .filter((worker) => worker.ready && worker.terminatedMs === null)
+      .map((worker) => worker.id);
+  }
+
+  run(stage: Stage, options: RunOptions = {}): Promise<unknown[]> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.refusal(options.signal);
+      if (refusal !== null) return reject(refusal);
+      const job = this.nextJob++;
+      const results = new Array<unknown>(stage.inputs.length);
+      this.begin(
+        job,
+        { name: stage.name, stage: { spec: stage, options, results }, resolve, reject },
+        stage.inputs.length,
+      );
+      options.signal?.addEventListener('abort', () => this.dispatch({ type: 'cancel', job }), { once: true });
+      this.dispatch({
+        type: 'submitStage',
+        job,
+        preferred: stage.inputs.map((input) => input.preferredWorker ?? null),
+      });
+    });
+  }
+
+  async openLoop(spec: LoopSpec): Promise<Loop> {
+    const refusal = this.refusal();
+    if (refusal !== null) throw refusal;
+    const job = this.nextJob++;
+    const blocks = createBlocks(spec.units, spec.blocks, spec.startIteration);
+    const loop: LiveLoop = { spec, blocks, pending: null, failed: null, progressSeen: '', progressMs: 0 };
+    const ended = (error: Error): void => {
+      loop.failed = error as EngineError;
+      loop.pending?.reject(error);
+      loop.pending = null;
+    };
+    this.begin(job, { name: spec.name, loop, resolve: () => {}, reject: ended }, spec.units);
+    this.dispatch({ type: 'openLoop', job, units: spec.units });
+    return {
+      blocks,
+      get iteration(): number {
+        return Math.min(...spec.phases.map((phase) => blocks.minVersion(phase.writes)));
+      },
+      advance: (to) => this.advance(job, loop, to),
+      stop: () => lowerLimit(loop),
+      close: async () => {
+        if (this.jobs.has(job)) this.dispatch({ type: 'closeLoop', job });
+      },
+    };
+  }
+
+  subscribe(listener: (event: EngineEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  killWorker(worker: number): void {
+    this.killWith(worker, null);
+  }
+
+  setFaults(points: readonly FaultPoint[]): void {
+    this.faults = points.length === 0 ? null : { points, reached: new SharedArrayBuffer(4 * points.length) };
+  }
+
+  sampleBytesCrossed(): number {
+    return this.crossedBytes;
+  }
+
+  close(): Promise<void> {
+    this.closed ??= new Promise((resolve) => {
+      this.onEmpty = resolve;
+      this.dispatch({ type: 'close' });
+      if (this.live.size === 0) resolve();
+    });
+    return this.closed;
+  }
+
+  // Jobs.
+
+  private refusal(signal?: AbortSignal): EngineError | null {
+    if (this.closed !== null) return new EngineError('ENGINE_CLOSED', 'engine: it was closed. Create a new one.');
+    if (signal?.aborted)
+      return new EngineError('CANCELLED', 'engine: the job was cancelled by its signal.', {}, signal.reason);
+    return null;
+  }
+
+  private begin(id: number, job: Job, tasks: number): void {
+    this.jobs.set(id, job);
+    this.emit({ event: 'jobStarted', job: id, name: job.name, tasks });
+    this.hold();
+  }
+
+  private advance(job: number, loop: LiveLoop, to: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (loop.failed !== null) return reject(loop.failed);
+      if (!this.jobs.has(job))
+        return reject(new EngineError('LOOP_CLOSED', 'advance: the loop was closed. Open a new one.'));
+      if (loop.pending !== null)
+        return reject(new EngineError('LOOP_BUSY', 'advance: one advance at a time. Await the last one first.'));
+      loop.pending = { resolve, reject };
+      loop.blocks.limit = to;
+      loop.progressMs = performance.now();
+      this.dispatch({ type: 'advance', job });
+    });
+  }
+
+  /** Keeps the process alive, and watches, while there are jobs or workers that are ending. */
+  private hold(): void {
+    const active = this.jobs.size > 0 || this.closed !== null;
+    for (const worker of this.live.values()) worker.carried.hold(active);
+    if (active && this.watch === null) {
+      const now = performance.now();
+      for (const worker of this.live.values()) worker.seenMs = now;
+      this.watch = setInterval(() => this.look(), WATCH_MS);
+    } else if (!active && this.watch !== null) {
+      clearInterval(this.watch);
+      this.watch = null;
+    }
+  }
+
+  // Commands.
+
+  private dispatch(event: SchedulerEvent): void {
+    const commands = this.scheduler.step(event);
+    this.log?.(event, commands);
+    for (const command of commands) this.execute(command);
+  }
+
+  private execute(command: Command): void {
+    switch (command.type) {
+      case 'startWorker':
+        return this.startWorker(command.worker);
+      case 'terminate':
+        return this.terminate(command.worker);
+      case 'runTask':
+        return this.sendTask(command.worker, command.job, command.task, command.attempt);
+      case 'deliver':
+        return;
+      case 'attemptFailed': {
+        const { job, task, attempt, reason, message } = command;
+        return this.emit({ event: 'taskFailed', job, task, attempt, reason, message });
+      }
+      case 'setOwners': {
+        const loop = this.jobs.get(command.job)?.loop;
+        if (loop === undefined) return;
+        loop.blocks.reassign(command.owners);
+        return this.emit({ event: 'reassigned', job: command.job, epoch: loop.blocks.epoch, owners: command.owners });
+      }
+      case 'enterLoop':
+        return this.enterLoop(command.worker, command.job, command.units);
+      case 'leaveLoop':
+        this.live.get(command.worker)?.loops.delete(command.job);
+        return this.live.get(command.worker)?.carried.send({ type: 'closeLoop', job: command.job });
+      case 'advanced':
+        return this.advanced(command.job);
+      case 'endJob':
+        return this.endJob(command.job, command.reason, command.task, command.error);
+    }
+  }
+
+  private startWorker(id: number): void {
+    const vitals = new Vitals();
+    const now = performance.now();
+    const worker: LiveWorker = {
+      id,
+      vitals,
+      startedMs: now,
+      ready: false,
+      busy: 0,
+      loops: new Map(),
+      seenProgress: 0,
+      seenMs: now,
+      terminatedMs: null,
+      killed: undefined,
+      carried: this.source.start(id, vitals, {
+        onMessage: (message) => this.onMessage(worker, message),
+        onExit: (detail) => this.onExit(worker, detail),
+      }),
+    };
+    this.live.set(id, worker);
+    worker.carried.hold(this.jobs.size > 0 || this.closed !== null);
+  }
+
+  private terminate(id: number): void {
+    const worker = this.live.get(id);
+    if (worker === undefined || worker.terminatedMs !== null) return;
+    worker.terminatedMs = performance.now();
+    worker.carried.terminate();
+  }
+
+  private sendTask(id: number, job: number, task: number, attempt: number): void {
+    const worker = this.live.get(id)!;
+    const { spec } = this.jobs.get(job)!.stage!;
+    const { partition, input } = spec.inputs[task]!;
+    worker.busy++;
+    this.touch(worker);
+    try {
+      this.crossedBytes += recordBytes(input);
+      worker.carried.send({ type: 'task', job, task, attempt, partition, run: spec.run, input, faults: this.faults });
+    } catch (thrown) {
+      const message = `${spec.name}: the input of a task must survive a structured clone (${String(thrown)}). Pass plain data.`;
+      const error: PlainError = { name: 'EngineError', code: 'INPUT_NOT_CLONEABLE', message, final: true };
+      queueMicrotask(() => this.dispatch({ type: 'taskFailed', worker: id, job, task, attempt, error }));
+      worker.busy--;
+    }
+  }
+
+  private enterLoop(id: number, job: number, units: readonly number[]): void {
+    const worker = this.live.get(id)!;
+    const { spec, blocks } = this.jobs.get(job)!.loop!;
+    let given = worker.loops.get(job);
+    if (given === undefined) {
+      given = new Set();
+      worker.loops.set(job, given);
+      const { program, phases } = spec;
+      worker.carried.send({ type: 'openLoop', job, program, phases, blocks: blocks.handles, faults: this.faults });
+    }
+    const inputs = units.filter((unit) => !given.has(unit)).map((unit) => ({ unit, input: spec.inputs[unit] }));
+    for (const { unit, input } of inputs) {
+      given.add(unit);
+      this.crossedBytes += recordBytes(input);
+    }
+    worker.busy++;
+    this.touch(worker);
+    worker.carried.send({ type: 'enterLoop', job, epoch: blocks.epoch, units, inputs });
+  }
+
+  private advanced(job: number): void {
+    const loop = this.jobs.get(job)!.loop!;
+    const pending = loop.pending;
+    loop.pending = null;
+    pending?.resolve(Math.min(...loop.spec.phases.map((phase) => loop.blocks.minVersion(phase.writes))));
+  }
+
+  private endJob(id: number, reason: EndReason, task: number, error: PlainError | null): void {
+    const job = this.jobs.get(id);
+    if (job === undefined) return;
+    this.jobs.delete(id);
+    this.emit({ event: 'jobEnded', job: id, name: job.name, reason });
+    this.hold();
+    if (reason === 'success') job.resolve(job.stage?.results ?? []);
+    else job.reject(jobError(job.name, job.stage, id, reason, task, error));
+  }
+
+  // What workers say.
+
+  private onMessage(worker: LiveWorker, message: FromWorker): void {
+    this.touch(worker);
+    switch (message.type) {
+      case 'ready':
+        worker.ready = true;
+        this.emit({ event: 'workerStarted', worker: worker.id, startMs: performance.now() - worker.startedMs });
+        return this.dispatch({ type: 'workerReady', worker: worker.id });
+      case 'taskSucceeded': {
+        worker.busy--;
+        const { job, task, attempt, result } = message;
+        this.crossedBytes += recordBytes(result);
+        this.keepResult(worker.id, job, task, result);
+        return this.dispatch({ type: 'taskSucceeded', worker: worker.id, job, task, attempt });
+      }
+      case 'taskFailed': {
+        worker.busy--;
+        const { job, task, attempt, error } = message;
+        return this.dispatch({ type: 'taskFailed', worker: worker.id, job, task, attempt, error });
+      }
+      case 'loopReturned': {
+        worker.busy--;
+        const { job, epoch, outcome } = message;
+        return this.dispatch({ type: 'loopReturned', worker: worker.id, job, epoch, outcome });
+      }
+      case 'loopFailed': {
+        worker.busy--;
+        const { job, epoch, at, error } = message;
+        worker.loops.get(job)?.clear();
+        return this.dispatch({ type: 'loopFailed', worker: worker.id, job, epoch, at, error });
+      }
+      case 'emit':
+        return this.jobs.get(message.job)?.loop?.spec.onEmit?.(message.value, worker.id);
+      case 'parked':
+        return this.killWith(worker.id, this.faults?.points[message.fault] ?? null);
+    }
+  }
+
+  private keepResult(worker: number, job: number, task: number, result: unknown): void {
+    const stage = this.jobs.get(job)?.stage;
+    if (stage === undefined) return;
+    stage.results[task] = result;
+    stage.options.onResult?.(task, result, worker);
+  }
+
+  private killWith(id: number, planned: FaultPoint | null): void {
+    const worker = this.live.get(id);
+    if (worker === undefined || worker.terminatedMs !== null) return;
+    this.emit({ event: 'killed', worker: id, planned, running: this.running(worker) });
+    this.dispatch({ type: 'kill', worker: id });
+  }
+
+  private onExit(worker: LiveWorker, detail: string): void {
+    const running = this.running(worker);
+    this.live.delete(worker.id);
+    this.emit({ event: 'workerLost', worker: worker.id, reason: detail, running });
+    this.dispatch({ type: 'workerExited', worker: worker.id, running, detail });
+    if (this.live.size === 0 && this.closed !== null) {
+      this.jobs.clear();
+      if (this.watch !== null) clearInterval(this.watch);
+      this.watch = null;
+      this.onEmpty?.();
+    }
+  }
+
+  /** What the worker does in a loop now, by its vital signs. */
+  private running(worker: LiveWorker): RunningUnit | null {
+    if (worker.vitals.state !== vitalState.phase) return null;
+    const { phase, unit, iteration } = worker.vitals.position;
+    for (const job of worker.loops.keys()) {
+      const name = this.jobs.get(job)?.loop?.spec.phases[phase]?.name;
+      if (name !== undefined) return { phase: name, unit, iteration };
+    }
+    return null;
+  }
+
+  // Watching: silence, stuck workers, deadlock.
+
+  private touch(worker: LiveWorker): void {
+    worker.seenMs = performance.now();
+  }
+
+  private look(): void {
+    const now = performance.now();
+    for (const worker of [...this.live.values()]) {
+      if (worker.terminatedMs !== null) {
+        if (now - worker.terminatedMs > this.stuckTimeoutMs) this.onStuck(worker);
+        continue;
+      }
+      const progress = worker.vitals.progressCount;
+      const silent = progress === worker.seenProgress && (worker.busy > 0 || !worker.ready);
+      worker.seenProgress = progress;
+      if (!silent || worker.vitals.state === vitalState.waiting) worker.seenMs = now;
+      else if (now - worker.seenMs > this.silenceTimeoutMs) this.dispatch({ type: 'silence', worker: worker.id });
+    }
+    for (const [id, job] of [...this.jobs]) if (job.loop?.pending) this.lookAtLoop(id, job.loop, now);
+  }
+
+  private lookAtLoop(id: number, loop: LiveLoop, now: number): void {
+    const versions = loop.spec.phases.map((phase) => versionsOf(loop.blocks, phase.writes)).join(';');
+    const allWait = [...this.live.values()].every(
+      (worker) => worker.ready && worker.terminatedMs === null && !isBusy(worker),
+    );
+    if (versions !== loop.progressSeen || !allWait) {
+      loop.progressSeen = versions;
+      loop.progressMs = now;
+    } else if (now - loop.progressMs > DEADLOCK_MS) {
+      this.dispatch({ type: 'deadlock', job: id });
+    }
+  }
+
+  private onStuck(worker: LiveWorker): void {
+    this.live.delete(worker.id);
+    worker.carried.hold(false);
+    this.dispatch({ type: 'stuck', worker: worker.id });
+    if (this.live.size === 0 && this.closed !== null) this.onEmpty?.();
+  }
+
+  private emit(event: EngineEvent): void {
+    for (const listener of this.listeners) listener(event);
+  }
+}
+
+function isBusy(worker: LiveWorker): boolean {
+  const { state } = worker.vitals;
+  return state === vitalState.task || state === vitalState.phase;
+}
+
+function versionsOf(blocks: BlockTable, name: string): string {
+  return Array.from({ length: blocks.units }, (_, unit) => blocks.version(name, unit)).join();
+}
+
+/**
+ * Lowers the limit of a running loop to the earliest iteration at which all units can meet. A unit starts iteration t only after it read a
+ * limit > t, so nobody is past the newest iteration begun; the loop repeats until no unit was seen at or past the new limit.
+ */
+function lowerLimit({ blocks, spec, pending }: LiveLoop): void {
+  if (pending === null) return;
+  const old = blocks.limit;
+  for (let limit = -1; ; ) {
+    let newest = -1;
+    for (let unit = 0; unit < blocks.units; unit++)
+      newest = Math.max(newest, nextWork(blocks, spec.phases, unit).iteration);
+    if (newest + 1 <= limit) return;
+    limit = Math.min(old, newest + 1);
+    blocks.limit = limit;
+    if (limit === old) return;
+  }
+}

@@ -1,0 +1,23 @@
+/** @file The engine room's public names. */
+export type { BlockHandles, BlockSpec, BlockSpecs } from './blocks.ts';
+export { BlockTable } from './blocks.ts';
+export type { EngineOptions } from './driver.ts';
+export type {
+  Engine,
+  FaultPoint,
+  Loop,
+  LoopContext,
+  LoopFunction,
+  LoopProgram,
+  LoopSpec,
+  Phase,
+  RecordsPayload,
+  RunOptions,
+  Stage,
+  StageFunction,
+  StageInput,
+  TaskContext,
+} from './engine.ts';
+export type { EndReason, EngineEvent, RunningUnit } from './events.ts';
+export { inline } from './inline.ts';
+export { threads } from './threads.ts';

@@ -1,0 +1,54 @@
+/** @file How the end of a job becomes the error that its caller catches. */
+import { EngineError } from '../errors.ts';
+import type { RunOptions, Stage } from './engine.ts';
+import type { EndReason } from './events.ts';
+import type { PlainError } from './messages.ts';
+import { fromPlainError } from './plain-error.ts';
+
+const codes: Readonly<Record<EndReason, string>> = {
+  success: 'SUCCESS',
+  taskError: 'TASK_FAILED',
+  workerLost: 'WORKER_LOST',
+  silence: 'SILENCE',
+  cancelled: 'CANCELLED',
+  closed: 'ENGINE_CLOSED',
+  stuck: 'WORKER_STUCK',
+  deadlock: 'DEADLOCK',
+  startFailed: 'WORKER_START_FAILED',
+};
+
+/** The error of a job that ended with `reason`: names the partition and carries the last failure as `cause`. */
+export function jobError(
+  name: string,
+  stage: { readonly spec: Stage; readonly options: RunOptions } | undefined,
+  id: number,
+  reason: EndReason,
+  task: number,
+  error: PlainError | null,
+): EngineError {
+  const partition = stage?.spec.inputs[task]?.partition ?? task;
+  const fields = { job: id, name, partition, reason, ...(error?.code ? { causeCode: error.code } : {}) };
+  const cause = error === null ? stage?.options.signal?.reason : fromPlainError(error);
+  const what = error === null ? reason : error.message;
+  const where = task < 0 ? '' : ` in partition ${partition}`;
+  const next = nextSteps[reason];
+  return new EngineError(
+    codes[reason],
+    `${name}: the job ended with ${reason}${where}: ${what}${next === '' ? '' : ` ${next}`}`,
+    fields,
+    cause,
+  );
+}
+
+const nextSteps: Readonly<Record<EndReason, string>> = {
+  success: '',
+  taskError: '(last failure; see `cause` for its stack.)',
+  workerLost:
+    '(the worker ended while it ran this task, at each attempt: look for process.exit, memory limits, native crashes.)',
+  silence: '(no sign of life: raise silenceTimeoutMs or call context.progress() in long loops.)',
+  cancelled: '',
+  closed: '',
+  stuck: '(the runtime cannot end a running WebAssembly loop: restart the process.)',
+  deadlock: '(all workers wait for versions that nobody will write. Please report this.)',
+  startFailed: '(workers end before they are ready: see the detail above.)',
+};

@@ -1,0 +1,83 @@
+/** @file What driver and workers say to each other. Everything survives a structured clone. */
+import type { BlockHandles } from './blocks.ts';
+import type { FaultPoint, Phase } from './engine.ts';
+import type { ModuleTask } from './functions.ts';
+
+/** An error as plain data: class identity is lost between threads, code, fields, stack and cause are not. */
+export interface PlainError {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+  readonly stack?: string;
+  readonly cause?: PlainError;
+  /** Trying again cannot help. */
+  readonly final?: boolean;
+}
+
+/** Points at which a worker parks, and a shared flag for each that says whether it has been reached. */
+export interface FaultPlan {
+  readonly points: readonly FaultPoint[];
+  readonly reached: SharedArrayBuffer;
+}
+
+/** Driver to worker. */
+export type ToWorker =
+  | {
+      readonly type: 'task';
+      readonly job: number;
+      readonly task: number;
+      readonly attempt: number;
+      readonly partition: number;
+      readonly run: ModuleTask;
+      readonly input: unknown;
+      readonly faults: FaultPlan | null;
+    }
+  | {
+      readonly type: 'openLoop';
+      readonly job: number;
+      readonly program: ModuleTask;
+      readonly blocks: BlockHandles;
+      readonly phases: readonly Phase[];
+      readonly faults: FaultPlan | null;
+    }
+  | {
+      readonly type: 'enterLoop';
+      readonly job: number;
+      readonly epoch: number;
+      readonly units: readonly number[];
+      /** What the units that are new to this worker need. */
+      readonly inputs: readonly { readonly unit: number; readonly input: unknown }[];
+    }
+  | { readonly type: 'closeLoop'; readonly job: number };
+
+/** How a worker left a loop: all its units reached the limit, or the owners changed. */
+export type LoopOutcome = 'done' | 'reassigned';
+
+/** Worker to driver. */
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | {
+      readonly type: 'taskSucceeded';
+      readonly job: number;
+      readonly task: number;
+      readonly attempt: number;
+      readonly result: unknown;
+    }
+  | {
+      readonly type: 'taskFailed';
+      readonly job: number;
+      readonly task: number;
+      readonly attempt: number;
+      readonly error: PlainError;
+    }
+  | { readonly type: 'loopReturned'; readonly job: number; readonly epoch: number; readonly outcome: LoopOutcome }
+  | {
+      readonly type: 'loopFailed';
+      readonly job: number;
+      readonly epoch: number;
+      readonly at: string;
+      readonly error: PlainError;
+    }
+  | { readonly type: 'emit'; readonly job: number; readonly value: unknown }
+  | { readonly type: 'parked'; readonly fault: number };

@@ -1,0 +1,58 @@
+/** @file The vital signs of a worker: a few shared words that the worker writes and the driver reads, without a message. */
+
+/** What a worker is doing. */
+export const vitalState = { idle: 0, task: 1, phase: 2, waiting: 3 } as const;
+
+const STATE = 0;
+const PHASE = 1;
+const UNIT = 2;
+const ITERATION = 3;
+const PROGRESS = 4;
+const WORDS = 5;
+
+/** One worker's vital signs. Written by the worker, read by the driver. */
+export class Vitals {
+  readonly buffer: SharedArrayBuffer;
+  private readonly words: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4 * WORDS)) {
+    this.buffer = buffer;
+    this.words = new Int32Array(buffer);
+  }
+
+  get state(): number {
+    return Atomics.load(this.words, STATE);
+  }
+
+  set state(state: number) {
+    Atomics.store(this.words, STATE, state);
+    this.progress();
+  }
+
+  /** Index of the phase, unit and iteration of the last phase begun. */
+  get position(): { phase: number; unit: number; iteration: number } {
+    return {
+      phase: Atomics.load(this.words, PHASE),
+      unit: Atomics.load(this.words, UNIT),
+      iteration: Atomics.load(this.words, ITERATION),
+    };
+  }
+
+  /** Marks the begin of a phase. */
+  begin(phase: number, unit: number, iteration: number): void {
+    Atomics.store(this.words, PHASE, phase);
+    Atomics.store(this.words, UNIT, unit);
+    Atomics.store(this.words, ITERATION, iteration);
+    this.state = vitalState.phase;
+  }
+
+  /** Counts up: the sign of life. */
+  progress(): void {
+    Atomics.add(this.words, PROGRESS, 1);
+  }
+
+  /** The count of signs of life. */
+  get progressCount(): number {
+    return Atomics.load(this.words, PROGRESS);
+  }
+}

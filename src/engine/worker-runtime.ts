@@ -1,0 +1,173 @@
+/**
+ * @file What runs in a worker, whatever carries it: takes messages in order, runs tasks and loops, answers. Tiny and free of tensors: tensor code
+ * arrives through the import graph of the task's own module, so that a program has one `Tensor` class.
+ */
+import { BlockTable } from './blocks.ts';
+import type { LoopContext, LoopFunction, LoopProgram, Phase, TaskContext } from './engine.ts';
+import { permanentCodes, resolveFunction } from './functions.ts';
+import { runLoop } from './loop-runner.ts';
+import type { FaultPlan, FromWorker, ToWorker } from './messages.ts';
+import { toPlainError } from './plain-error.ts';
+import { type Vitals, vitalState } from './vitals.ts';
+
+interface OpenLoop {
+  readonly blocks: BlockTable;
+  readonly phases: readonly Phase[];
+  readonly program: LoopProgram;
+  readonly adopted: Set<number>;
+}
+
+/** How a carrier connects a worker. */
+export interface WorkerLink {
+  readonly worker: number;
+  readonly vitals: Vitals;
+  /** Sends a message to the driver; throws if the message cannot be cloned. */
+  post(message: FromWorker): void;
+  /** Inline: give the event loop a turn after each phase of a loop. `null` where the worker has its own thread. */
+  readonly yieldTurn: (() => Promise<void>) | null;
+}
+
+type Message<T extends ToWorker['type']> = Extract<ToWorker, { type: T }>;
+
+/** A worker's state machine. */
+export class WorkerRuntime {
+  private readonly link: WorkerLink;
+  private readonly store = new Map<string, unknown>();
+  private readonly loops = new Map<number, OpenLoop>();
+  private readonly failedLoops = new Map<number, unknown>();
+  private queue: Promise<void> = Promise.resolve();
+
+  constructor(link: WorkerLink) {
+    this.link = link;
+  }
+
+  /** Takes a message; messages are worked off one after the other. */
+  receive(message: ToWorker): void {
+    const receivedMs = performance.now();
+    this.queue = this.queue.then(() => this.handle(message, receivedMs));
+  }
+
+  private async handle(message: ToWorker, receivedMs: number): Promise<void> {
+    switch (message.type) {
+      case 'task':
+        await this.runTask(message);
+        break;
+      case 'openLoop':
+        await this.openLoop(message);
+        break;
+      case 'enterLoop':
+        await this.enterLoop(message, receivedMs);
+        break;
+      case 'closeLoop':
+        this.loops.delete(message.job);
+        this.failedLoops.delete(message.job);
+        break;
+    }
+    this.link.vitals.state = vitalState.idle;
+  }
+
+  private async runTask({ job, task, attempt, partition, run, input, faults }: Message<'task'>): Promise<void> {
+    const { vitals, worker } = this.link;
+    vitals.state = vitalState.task;
+    const context: TaskContext = {
+      partition,
+      attempt,
+      worker,
+      store: this.store,
+      progress: () => vitals.progress(),
+      faultPoint: this.faultPoint(faults),
+    };
+    let result: unknown;
+    try {
+      const stageFunction = await resolveFunction(run);
+      result = await stageFunction(context, input);
+    } catch (thrown) {
+      this.link.post({ type: 'taskFailed', job, task, attempt, error: toPlainError(thrown, isFinal(thrown)) });
+      return;
+    }
+    try {
+      this.link.post({ type: 'taskSucceeded', job, task, attempt, result });
+    } catch (thrown) {
+      const error = {
+        name: 'EngineError',
+        code: 'RESULT_NOT_CLONEABLE',
+        message: `task: the result must survive a structured clone, got one that does not (${String(thrown)}). Return plain data.`,
+        final: true,
+      };
+      this.link.post({ type: 'taskFailed', job, task, attempt, error });
+    }
+  }
+
+  private async openLoop({ job, program, blocks: handles, phases, faults }: Message<'openLoop'>): Promise<void> {
+    const { vitals, worker } = this.link;
+    vitals.state = vitalState.task;
+    const blocks = new BlockTable(handles);
+    const context: LoopContext = {
+      worker,
+      blocks,
+      emit: (value) => this.link.post({ type: 'emit', job, value }),
+      progress: () => vitals.progress(),
+      faultPoint: this.faultPoint(faults),
+    };
+    try {
+      const loopFunction = await resolveFunction(program);
+      const opened = (await loopFunction(context)) as Awaited<ReturnType<LoopFunction>>;
+      this.loops.set(job, { blocks, phases, program: opened, adopted: new Set() });
+    } catch (thrown) {
+      // Told when the loop is entered: only then does the driver wait for an answer.
+      this.failedLoops.set(job, thrown);
+    }
+  }
+
+  private async enterLoop({ job, epoch, units, inputs }: Message<'enterLoop'>, receivedMs: number): Promise<void> {
+    const { vitals, yieldTurn } = this.link;
+    vitals.state = vitalState.task;
+    const fail = (at: string, thrown: unknown): void =>
+      this.link.post({ type: 'loopFailed', job, epoch, at, error: toPlainError(thrown, isFinal(thrown)) });
+    const loop = this.loops.get(job);
+    if (loop === undefined) return fail('opening the loop', this.failedLoops.get(job));
+    const { blocks, phases, program, adopted } = loop;
+    try {
+      for (const { unit, input } of inputs) {
+        vitals.progress();
+        if (!adopted.has(unit)) await program.adopt?.(unit, input);
+        adopted.add(unit);
+      }
+    } catch (thrown) {
+      return fail('adopting a unit', thrown);
+    }
+    program.account?.('schedule', performance.now() - receivedMs);
+    const run = { blocks, phases, program, vitals, units, epoch, yields: yieldTurn !== null };
+    for (;;) {
+      const outcome = runLoop(run);
+      if (outcome === 'yielded') {
+        await yieldTurn?.();
+      } else if (typeof outcome === 'string') {
+        this.link.post({ type: 'loopReturned', job, epoch, outcome });
+        return;
+      } else {
+        return fail(outcome.at, outcome.error);
+      }
+    }
+  }
+
+  /** The function behind `faultPoint`: parks this worker for ever at a planned point that nobody has reached before. */
+  private faultPoint(plan: FaultPlan | null): LoopContext['faultPoint'] {
+    if (plan === null) return () => {};
+    const reached = new Int32Array(plan.reached);
+    return (phase, unit, iteration, offset) => {
+      const fault = plan.points.findIndex(
+        (point) =>
+          point.iteration === iteration && point.unit === unit && point.phase === phase && point.offset === offset,
+      );
+      if (fault < 0 || Atomics.compareExchange(reached, fault, 0, 1) !== 0) return;
+      this.link.post({ type: 'parked', fault });
+      const never = new Int32Array(new SharedArrayBuffer(4));
+      for (;;) Atomics.wait(never, 0, 0, 1000); // ended from outside by terminate()
+    };
+  }
+}
+
+function isFinal(thrown: unknown): boolean {
+  return thrown instanceof Error && permanentCodes.has(String((thrown as { code?: unknown }).code));
+}
