@@ -113,5 +113,10 @@ export function scalar<const N extends string>(name: N, doc: string) {
   return { name, kind: 'scalar', doc } as const;
 }
 
+/** Working memory, last in the list. */
+export function scratch<const N extends string>(name: N, bytes: (sizes: Sizes) => number, doc: string) {
+  return { name, kind: 'scratch', bytes, doc } as const;
+}
+
 /** What most kernels promise about alignment. */
 export const anyAlignment = 'Any multiple of the element size; 64 bytes are fastest.';
