@@ -7,7 +7,7 @@ import { type BlockTable, createBlocks } from './blocks.ts';
 import type { CarriedWorker, Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
 import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
-import { jobError } from './job-error.ts';
+import { inputError, jobError } from './job-error.ts';
 import { nextWork } from './loop-runner.ts';
 import type { FaultPlan, FromWorker, PlainError } from './messages.ts';
 import { recordBytes } from './record-bytes.ts';
@@ -121,13 +121,16 @@ class LiveEngine implements Engine {
     return new Promise((resolve, reject) => {
       const refusal = this.refusal(options.signal);
       if (refusal !== null) return reject(refusal);
+      let spec: Stage;
+      try {
+        // A copy: every attempt must see what the caller passed, not what the caller changed since.
+        spec = { ...stage, run: structuredClone(stage.run), inputs: structuredClone(stage.inputs) };
+      } catch (thrown) {
+        return reject(inputError(stage.name, thrown));
+      }
       const job = this.nextJob++;
-      const results = new Array<unknown>(stage.inputs.length);
-      this.begin(
-        job,
-        { name: stage.name, stage: { spec: stage, options, results }, resolve, reject },
-        stage.inputs.length,
-      );
+      const results = new Array<unknown>(spec.inputs.length);
+      this.begin(job, { name: spec.name, stage: { spec, options, results }, resolve, reject }, spec.inputs.length);
       options.signal?.addEventListener('abort', () => this.dispatch({ type: 'cancel', job }), { once: true });
       this.dispatch({
         type: 'submitStage',
@@ -137,10 +140,11 @@ class LiveEngine implements Engine {
     });
   }
 
-  async openLoop(spec: LoopSpec): Promise<Loop> {
+  async openLoop(given: LoopSpec): Promise<Loop> {
     const refusal = this.refusal();
     if (refusal !== null) throw refusal;
     const job = this.nextJob++;
+    const spec = copyOfLoop(given);
     const blocks = createBlocks(spec.units, spec.blocks, spec.startIteration);
     const loop: LiveLoop = { spec, blocks, pending: null, failed: null, progressSeen: '', progressMs: 0 };
     const ended = (error: Error): void => {
@@ -308,15 +312,8 @@ class LiveEngine implements Engine {
     const { partition, input } = spec.inputs[task]!;
     worker.busy++;
     this.touch(worker);
-    try {
-      this.crossedBytes += recordBytes(input);
-      worker.carried.send({ type: 'task', job, task, attempt, partition, run: spec.run, input, faults: this.faults });
-    } catch (thrown) {
-      const message = `${spec.name}: the input of a task must survive a structured clone (${String(thrown)}). Pass plain data.`;
-      const error: PlainError = { name: 'EngineError', code: 'INPUT_NOT_CLONEABLE', message, final: true };
-      queueMicrotask(() => this.dispatch({ type: 'taskFailed', worker: id, job, task, attempt, error }));
-      worker.busy--;
-    }
+    this.crossedBytes += recordBytes(input);
+    worker.carried.send({ type: 'task', job, task, attempt, partition, run: spec.run, input, faults: this.faults });
   }
 
   private enterLoop(id: number, job: number, units: readonly number[]): void {
@@ -504,5 +501,14 @@ function lowerLimit({ blocks, spec, pending }: LiveLoop): void {
     limit = Math.min(old, newest + 1);
     blocks.limit = limit;
     if (limit === old) return;
+  }
+}
+
+/** A copy of what travels, so that workers that join later get what the caller passed. */
+function copyOfLoop(spec: LoopSpec): LoopSpec {
+  try {
+    return { ...spec, program: structuredClone(spec.program), inputs: structuredClone(spec.inputs) };
+  } catch (thrown) {
+    throw inputError(spec.name, thrown);
   }
 }

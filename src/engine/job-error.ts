@@ -52,3 +52,9 @@ const nextSteps: Readonly<Record<EndReason, string>> = {
   deadlock: '(all workers wait for versions that nobody will write. Please report this.)',
   startFailed: '(workers end before they are ready: see the detail above.)',
 };
+
+/** The error of a job whose inputs cannot travel. */
+export function inputError(name: string, thrown: unknown): EngineError {
+  const message = `${name}: inputs and args must survive a structured clone, got some that do not (${String(thrown)}). Pass plain data.`;
+  return new EngineError('INPUT_NOT_CLONEABLE', message, { name }, thrown);
+}

@@ -3,6 +3,7 @@
  * that it needs are there. Where a unit stands is read from the version words alone, so a worker that takes a unit over goes on exactly
  * where its last owner was stopped.
  */
+import { EngineError } from '../errors.ts';
 import type { BlockTable } from './blocks.ts';
 import type { LoopProgram, Phase } from './engine.ts';
 import { type Vitals, vitalState } from './vitals.ts';
@@ -63,6 +64,7 @@ export function runLoop(run: LoopRun): RunOutcome | PhaseFailure {
     if (work === 'done') return 'done';
     const unmet = firstUnmet(blocks, phases, work);
     if (unmet >= 0) {
+      if (run.yields) return { at: phases[work.phase]!.name, error: deadlock(phases[work.phase]!, unmet) };
       waitForUnit(run, work, unmet);
       continue;
     }
@@ -76,6 +78,12 @@ export function runLoop(run: LoopRun): RunOutcome | PhaseFailure {
     blocks.publish(phase.writes, work.unit, work.iteration + 1);
     if (run.yields) return 'yielded';
   }
+}
+
+/** Inline there is nobody else whose work could be waited for. */
+function deadlock({ needs }: Phase, unit: number): EngineError {
+  const rule = `all parts of ${needs} must be written by some phase, got none that writes unit ${unit} next`;
+  return new EngineError('DEADLOCK', `loop: ${rule}. Check the phases.`, { needs, unit });
 }
 
 /** The earliest work of the worker's units, preferring work that can run now; `done` if all units are at the limit. */

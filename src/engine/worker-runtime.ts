@@ -169,5 +169,6 @@ export class WorkerRuntime {
 }
 
 function isFinal(thrown: unknown): boolean {
-  return thrown instanceof Error && permanentCodes.has(String((thrown as { code?: unknown }).code));
+  const code = thrown instanceof Error ? String((thrown as { code?: unknown }).code) : '';
+  return code === 'DEADLOCK' || permanentCodes.has(code);
 }
