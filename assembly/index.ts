@@ -1,7 +1,10 @@
 // The binary's exports: kernels by family, and where its static data ends.
+export * from './copy';
 export * from './map';
+export * from './pool';
 export * from './reduce';
 export * from './softmax';
+export * from './update';
 
 /** First byte that the arena may hand out. */
 export function heapBase(): usize {

@@ -1,7 +1,7 @@
 /** @file Kernels on typed arrays by parameter name: arguments are checked against the contract, copied in, run in WebAssembly, copied out. */
 import { ArgumentError, DTypeError } from '../../src/errors.ts';
 import type { BufferParameter, Kernel, KernelArray, KernelParameter, Sizes } from '../define.ts';
-import { callPointers, sizesOf } from './call.ts';
+import { callPointers, callReference, type ReferenceDType, sizesOf } from './call.ts';
 import { allocate, free, type Pointer, u8 } from './memory.ts';
 
 type Argument<P> = P extends { readonly kind: 'input' | 'output' | 'inout'; readonly type: infer T }
@@ -34,7 +34,48 @@ const arrayTypes = { float: Float32Array, i32: Int32Array, u8: Uint8Array } as c
  * callArrays(kernels.relu_f32, { x: new Float32Array([-1, 0, 1, 2]), y, length: 4 });
  */
 export function callArrays<K extends Kernel>(kernel: K, given: KernelArguments<K>): void {
-  const args = given as Readonly<Record<string, KernelArray | number | undefined>>;
+  runCopied(kernel, checkedValues(kernel, given as GivenArguments, 'float32'));
+}
+
+/** As `KernelArguments`, with double-precision arrays in the place of float32 ones. */
+export type KernelArguments64<K extends Kernel> = {
+  readonly [P in keyof KernelArguments<K>]: KernelArguments<K>[P] extends Float32Array | undefined
+    ? Float64Array
+    : KernelArguments<K>[P];
+};
+
+/**
+ * Runs the reference of a kernel in double precision on typed arrays, in plain TypeScript: the definition that WebAssembly is tested against.
+ * Float buffers are Float64Arrays. Counted by `referenceKernelCalls()`.
+ *
+ * @throws as `callArrays`.
+ *
+ * @example
+ * const y = new Float64Array(1);
+ * referenceArrays(exp_f32, { x: new Float64Array([1]), y, length: 1 });
+ */
+export function referenceArrays<K extends Kernel>(kernel: K, given: KernelArguments64<K>): void {
+  const values = checkedValues(kernel, given as GivenArguments, 'float64');
+  const empty = { float: new Float64Array(0), i32: new Int32Array(0), u8: new Uint8Array(0) };
+  const absent = (index: number) => {
+    const parameter = kernel.parameters[index];
+    return empty[isBuffer(parameter) ? parameter.type : 'float'];
+  };
+  callReference(
+    kernel,
+    'float64',
+    values.map((value, index) => value ?? absent(index)),
+  );
+}
+
+type GivenArguments = Readonly<Record<string, KernelArray | number | undefined>>;
+
+/** The arguments in contract order; undefined for an absent optional buffer. */
+function checkedValues(
+  kernel: Kernel,
+  args: GivenArguments,
+  dtype: ReferenceDType,
+): (KernelArray | number | undefined)[] {
   for (const name of Object.keys(args)) {
     if (!kernel.parameters.some((parameter) => parameter.name === name && parameter.kind !== 'scratch')) {
       throw new ArgumentError(`${kernel.name}: arguments are ${names(kernel)}, got "${name}". Remove it.`, {
@@ -45,10 +86,10 @@ export function callArrays<K extends Kernel>(kernel: K, given: KernelArguments<K
   }
   const values = kernel.parameters
     .filter(({ kind }) => kind !== 'scratch')
-    .map((parameter) => checked(kernel, parameter, args[parameter.name]));
+    .map((parameter) => checked(kernel, parameter, args[parameter.name], dtype));
   const sizes = sizesOf(kernel, values);
   for (const [index, parameter] of kernel.parameters.entries()) checkLength(kernel, parameter, values[index], sizes);
-  runCopied(kernel, values);
+  return values;
 }
 
 function names(kernel: Kernel): string {
@@ -63,11 +104,12 @@ function checked(
   kernel: Kernel,
   parameter: KernelParameter,
   value: KernelArray | number | undefined,
+  dtype: ReferenceDType,
 ): KernelArray | number | undefined {
   const fields = { kernel: kernel.name, parameter: parameter.name };
   if (isBuffer(parameter)) {
     if (value === undefined && parameter.optional === true) return undefined;
-    const type = arrayTypes[parameter.type];
+    const type = parameter.type === 'float' && dtype === 'float64' ? Float64Array : arrayTypes[parameter.type];
     if (value instanceof type) return value;
     const got = typeof value === 'object' ? value.constructor.name : String(value);
     throw new DTypeError(

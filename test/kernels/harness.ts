@@ -19,7 +19,7 @@ export interface KernelSamples {
   readonly kernel: Kernel;
   /** Numbers that are always run: every tail, zero sizes, edges of blocks. */
   readonly grid: readonly Numbers[];
-  /** Random numbers beyond the grid. */
+  /** Random numbers beyond the grid; for an `exact` kernel all of them must be ones that are exact (the grid need not). */
   readonly numbers?: fc.Arbitrary<Numbers>;
   /** Contents of buffers that are not free (indices, layouts, non-negative moments, ...), by parameter. */
   readonly fill?: Readonly<Record<string, (numbers: Numbers, random: Random, kind: DataKind) => KernelArray>>;
@@ -143,7 +143,7 @@ export function runGuarded(
   alias?: readonly [string, string],
 ): Outcome {
   const parameters = passedParameters(kernel);
-  const buffers = values.map((value, index) => {
+  const buffers = values.map((value) => {
     const unit = value instanceof Uint8Array ? 1 : 4;
     return typeof value === 'number' ? undefined : new GuardedBuffer(value, (offset * unit) % 64);
   });

@@ -1,0 +1,119 @@
+// Max-pooling of planes. Contracts: kernels/pool.ts.
+
+// @ts-ignore: decorator
+@inline
+function better(best: v128, x: v128): v128 {
+  return v128.or(f32x4.lt(best, x), f32x4.ne(x, x));
+}
+
+/** Windows along one dimension. */
+// @ts-ignore: decorator
+@inline
+function windows(size: i32, kernel: i32, stride: i32, padding: i32): i32 {
+  const room = size + 2 * padding - kernel;
+  return room < 0 ? 0 : room / stride + 1;
+}
+
+/** 2x2 windows with stride 2 and no padding: four outputs at a time from two rows of eight. */
+function poolPairs(x: usize, y: usize, indices: usize, w: i32, firstIndex: i32, outputs: i32): void {
+  const rowBytes = (<usize>w) << 2;
+  let even = i32x4.add(i32x4.splat(firstIndex), i32x4(0, 2, 4, 6));
+  const one = i32x4.splat(1), row = i32x4.splat(w), step = i32x4.splat(8);
+  let i = 0;
+  for (; i + 4 <= outputs; i += 4) {
+    const a = v128.load(x), b = v128.load(x, 16), c = v128.load(x + rowBytes), d = v128.load(x + rowBytes, 16);
+    let best = f32x4.splat(-Infinity);
+    let index = even;
+    let v = i32x4.shuffle(a, b, 0, 2, 4, 6);
+    best = v128.bitselect(v, best, better(best, v));
+    v = i32x4.shuffle(a, b, 1, 3, 5, 7);
+    let wins = better(best, v);
+    best = v128.bitselect(v, best, wins);
+    index = v128.bitselect(i32x4.add(even, one), index, wins);
+    v = i32x4.shuffle(c, d, 0, 2, 4, 6);
+    wins = better(best, v);
+    best = v128.bitselect(v, best, wins);
+    index = v128.bitselect(i32x4.add(even, row), index, wins);
+    v = i32x4.shuffle(c, d, 1, 3, 5, 7);
+    wins = better(best, v);
+    best = v128.bitselect(v, best, wins);
+    index = v128.bitselect(i32x4.add(i32x4.add(even, row), one), index, wins);
+    v128.store(y, best);
+    v128.store(indices, index);
+    even = i32x4.add(even, step);
+    x += 32;
+    y += 16;
+    indices += 16;
+  }
+  let column = firstIndex + i * 2;
+  for (; i < outputs; i++) {
+    let best: f32 = -Infinity;
+    let index = column;
+    const a = load<f32>(x), b = load<f32>(x, 4), c = load<f32>(x + rowBytes), d = load<f32>(x + rowBytes, 4);
+    if (a > best || a != a) best = a;
+    if (b > best || b != b) { best = b; index = column + 1; }
+    if (c > best || c != c) { best = c; index = column + w; }
+    if (d > best || d != d) { best = d; index = column + w + 1; }
+    store<f32>(y, best);
+    store<i32>(indices, index);
+    column += 2;
+    x += 8;
+    y += 4;
+    indices += 4;
+  }
+}
+
+export function max_pool2d_f32(
+  x: usize, y: usize, indices: usize, planes: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
+): void {
+  const ho = windows(h, kh, strideH, paddingH), wo = windows(w, kw, strideW, paddingW);
+  const inPairs = kh == 2 && kw == 2 && strideH == 2 && strideW == 2 && paddingH == 0 && paddingW == 0;
+  for (let plane = 0; plane < planes; plane++) {
+    for (let oy = 0; oy < ho; oy++) {
+      if (inPairs) {
+        poolPairs(x + ((<usize>(2 * oy * w)) << 2), y, indices, w, 2 * oy * w, wo);
+      } else {
+        const top = oy * strideH - paddingH;
+        const firstRow = max(0, top), endRow = min(h, top + kh);
+        for (let ox = 0; ox < wo; ox++) {
+          const left = ox * strideW - paddingW;
+          const firstColumn = max(0, left), endColumn = min(w, left + kw);
+          let best: f32 = -Infinity;
+          let index = firstRow < endRow && firstColumn < endColumn ? firstRow * w + firstColumn : -1;
+          for (let row = firstRow; row < endRow; row++) {
+            for (let column = firstColumn; column < endColumn; column++) {
+              const v = load<f32>(x + ((<usize>(row * w + column)) << 2));
+              if (v > best || v != v) {
+                best = v;
+                index = row * w + column;
+              }
+            }
+          }
+          const at = (<usize>ox) << 2;
+          store<f32>(y + at, best);
+          store<i32>(indices + at, index);
+        }
+      }
+      y += (<usize>wo) << 2;
+      indices += (<usize>wo) << 2;
+    }
+    x += (<usize>(h * w)) << 2;
+  }
+}
+
+export function max_pool2d_f32_gradient(gradY: usize, indices: usize, gradX: usize, planes: i32, h: i32, w: i32, ho: i32, wo: i32): void {
+  const inputs = h * w, outputs = (<usize>(ho * wo)) << 2;
+  for (let plane = 0; plane < planes; plane++) {
+    memory.fill(gradX, 0, (<usize>inputs) << 2);
+    for (let at: usize = 0; at < outputs; at += 4) {
+      const index = load<i32>(indices + at);
+      if (<u32>index < <u32>inputs) {
+        const to = gradX + ((<usize>index) << 2);
+        store<f32>(to, load<f32>(to) + load<f32>(gradY + at));
+      }
+    }
+    gradY += outputs;
+    indices += outputs;
+    gradX += (<usize>inputs) << 2;
+  }
+}

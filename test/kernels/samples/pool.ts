@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { max_pool2d_f32, max_pool2d_f32_gradient, poolOutputSize } from '../../../kernels/pool.ts';
+import type { KernelSamples, Numbers } from '../harness.ts';
+
+function pool(
+  planes: number,
+  h: number,
+  w: number,
+  k: readonly [number, number],
+  stride: readonly [number, number],
+  padding: readonly [number, number],
+): Numbers {
+  return {
+    planes,
+    h,
+    w,
+    kh: k[0],
+    kw: k[1],
+    strideH: stride[0],
+    strideW: stride[1],
+    paddingH: padding[0],
+    paddingW: padding[1],
+  };
+}
+
+/** The fast path is 2x2 with stride 2: every width from 2 (a tail only) to 21, odd ones included. */
+const pairs = Array.from({ length: 20 }, (_, i) => pool(2, 5, i + 2, [2, 2], [2, 2], [0, 0]));
+const grid = [
+  ...pairs,
+  pool(0, 4, 4, [2, 2], [2, 2], [0, 0]),
+  pool(1, 1, 1, [2, 2], [2, 2], [0, 0]),
+  pool(2, 7, 6, [3, 3], [2, 2], [1, 1]),
+  pool(1, 5, 9, [3, 2], [1, 3], [1, 0]),
+  pool(1, 1, 1, [1, 1], [1, 1], [2, 2]),
+];
+const numbers = fc
+  .record({
+    planes: fc.nat(3),
+    h: fc.nat(9),
+    w: fc.nat(12),
+    k: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+    s: fc.integer({ min: 1, max: 3 }),
+    p: fc.nat(1),
+  })
+  .map(({ planes, h, w, k, s, p }) => pool(planes, h, w, k, [s, 3 - (s % 3)], [Math.min(p, k[0] - 1), 0]));
+
+const gradientNumbers = numbers.map((n) => ({
+  planes: n.planes!,
+  h: n.h!,
+  w: n.w!,
+  ho: poolOutputSize(n.h!, n.kh!, n.strideH!, n.paddingH!),
+  wo: poolOutputSize(n.w!, n.kw!, n.strideW!, n.paddingW!),
+}));
+
+export default [
+  { kernel: max_pool2d_f32, grid, numbers: numbers.map((n) => ({ ...n, paddingH: 0 })), exact: true },
+  {
+    kernel: max_pool2d_f32_gradient,
+    grid: [
+      { planes: 2, h: 4, w: 6, ho: 2, wo: 3 },
+      { planes: 1, h: 3, w: 3, ho: 3, wo: 3 },
+      { planes: 0, h: 3, w: 3, ho: 1, wo: 1 },
+    ],
+    numbers: gradientNumbers,
+    // Many windows on one element, and some indices outside.
+    fill: {
+      indices: ({ planes, h, w, ho, wo }, random) =>
+        Int32Array.from({ length: planes! * ho! * wo! }, () => random.below(h! * w! + 2) - 1),
+    },
+    exact: true,
+  },
+] satisfies KernelSamples[];
