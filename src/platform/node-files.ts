@@ -12,7 +12,7 @@ import { ArgumentError, ShoalError } from '../errors.ts';
 export function toPath(pathOrUrl: string | URL): string {
   const text = String(pathOrUrl);
   if (text.startsWith('file:')) return fileURLToPath(text);
-  if (/^[a-z][a-z+.-]+:\/\//i.test(text)) {
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(text)) {
     throw new ArgumentError(`file: a path or a file: URL is needed, got ${text}. Download it first.`, { path: text });
   }
   return resolve(text);
