@@ -1,5 +1,7 @@
 // The binary's exports: kernels by family, and where its static data ends.
+export * from './conv';
 export * from './copy';
+export * from './gemm';
 export * from './map';
 export * from './pool';
 export * from './reduce';

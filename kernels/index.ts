@@ -7,8 +7,10 @@
  * const y = new Float32Array(2);
  * callArrays(sum_f32, { x: new Float32Array([1, 2, 3, 4, 5, 6]), y, outer: 2, length: 3, inner: 1 }); // y is [6, 15]
  */
+import * as conv from './conv.ts';
 import * as copy from './copy.ts';
 import type { Kernel } from './define.ts';
+import * as gemm from './gemm.ts';
 import * as map from './map.ts';
 import * as pool from './pool.ts';
 import * as reduce from './reduce.ts';
@@ -16,7 +18,7 @@ import * as softmax from './softmax.ts';
 import * as update from './update.ts';
 
 /** The families. A new one is a line here, an import and an `export *`. */
-const families: readonly object[] = [copy, map, pool, reduce, softmax, update];
+const families: readonly object[] = [conv, copy, gemm, map, pool, reduce, softmax, update];
 
 function isKernel(value: unknown): value is Kernel {
   return typeof value === 'object' && value !== null && 'reference' in value && 'parameters' in value;
@@ -30,8 +32,10 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     .map((kernel) => [kernel.name, kernel]),
 );
 
+export * from './conv.ts';
 export * from './copy.ts';
 export type { Kernel, KernelArray, KernelParameter, TypedKernel } from './define.ts';
+export * from './gemm.ts';
 export * from './map.ts';
 export * from './pool.ts';
 export * from './reduce.ts';

@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import * as conv from '../../../kernels/conv.ts';
+import type { KernelSamples, Numbers } from '../harness.ts';
+
+function call(
+  n: number,
+  [c, h, w]: readonly number[],
+  o: number,
+  [kh, kw]: readonly number[],
+  [strideH, strideW]: readonly number[],
+  [paddingH, paddingW]: readonly number[],
+): Numbers {
+  return {
+    n,
+    c: c!,
+    h: h!,
+    w: w!,
+    o,
+    kh: kh!,
+    kw: kw!,
+    strideH: strideH!,
+    strideW: strideW!,
+    paddingH: paddingH!,
+    paddingW: paddingW!,
+  };
+}
+
+const one = [1, 1];
+const none = [0, 0];
+const grid = [
+  call(2, [1, 28, 28], 6, [5, 5], one, [2, 2]), // LeNet conv1
+  call(2, [6, 14, 14], 16, [5, 5], one, none), // LeNet conv2
+  call(0, [2, 5, 5], 3, [3, 3], one, none), // no image
+  call(2, [1, 1, 1], 1, one, one, none), // one pixel
+  call(2, [3, 4, 5], 2, [4, 5], one, none), // kernel = input
+  call(1, [1, 1, 2], 5, [3, 4], one, [1, 1]), // kernel = padded input
+  call(2, [4, 7, 9], 9, one, one, none), // 1x1, read in place
+  call(2, [4, 7, 9], 4, one, [2, 2], none), // 1x1 with stride: pixels that no tap meets
+  call(1, [3, 14, 13], 9, [7, 7], [2, 3], [3, 3]), // first layer, uneven phases
+  call(1, [2, 9, 8], 3, [2, 2], [3, 4], [2, 1]), // stride > kernel
+  call(1, [2, 3, 3], 2, [2, 2], [3, 3], [4, 4]), // padding > kernel
+  call(2, [2, 5, 4], 3, [3, 3], [1, 2], [1, 0]), // different strides
+  call(1, [30, 6, 6], 33, [3, 3], one, one), // 270 taps: two blocks; 297 taps back
+  call(1, [1, 3, 300], 2, [1, 3], one, [0, 1]), // a row longer than a block
+  call(1, [1, 40, 9], 2, [3, 1], one, none), // more rows than a block holds
+  call(1, [2, 6, 12], 4, [3, 3], one, [1, 1]), // a panel whose halves lie in two rows
+  ...Array.from({ length: 13 }, (_, i) => call(1, [2, 4, 3 + i], 5, [2, 3], one, none)), // every row length 1 to 13
+  ...Array.from({ length: 9 }, (_, i) => call(1, [1 + i, 5, 5], 9 - i, [3, 3], one, [1, 1])), // every cut of rows
+];
+
+const numbers = fc
+  .record({
+    n: fc.nat(2),
+    c: fc.integer({ min: 1, max: 5 }),
+    ho: fc.integer({ min: 1, max: 6 }),
+    wo: fc.integer({ min: 1, max: 11 }),
+    o: fc.integer({ min: 1, max: 9 }),
+    kh: fc.integer({ min: 1, max: 5 }),
+    kw: fc.integer({ min: 1, max: 5 }),
+    strideH: fc.integer({ min: 1, max: 3 }),
+    strideW: fc.integer({ min: 1, max: 3 }),
+    paddingH: fc.nat(3),
+    paddingW: fc.nat(3),
+    restH: fc.nat(2),
+    restW: fc.nat(2),
+  })
+  // Built from the output, so that every kernel fits; `rest` rows and columns at the end are reached by no tap.
+  .map(({ ho, wo, restH, restW, ...sizes }) => ({
+    ...sizes,
+    h: Math.max(1, (ho - 1) * sizes.strideH + sizes.kh - 2 * sizes.paddingH + Math.min(restH, sizes.strideH - 1)),
+    w: Math.max(1, (wo - 1) * sizes.strideW + sizes.kw - 2 * sizes.paddingW + Math.min(restW, sizes.strideW - 1)),
+  }));
+
+// At most 1800 products of at most 16, so every sum of whole numbers stays below 2^24.
+export default [
+  { kernel: conv.conv2d_f32_forward, grid, numbers, exact: true },
+  { kernel: conv.conv2d_f32_backward_data, grid, numbers, exact: true },
+  { kernel: conv.conv2d_f32_backward_filter, grid, numbers, exact: true },
+] satisfies KernelSamples[];
