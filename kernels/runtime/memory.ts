@@ -49,6 +49,14 @@ export function blockBytes(bytes: number): number {
   return Math.ceil(units / step) * step * alignmentBytes;
 }
 
+/** The largest block that fits into `bytes`. */
+function largestBlockBytes(bytes: number): number {
+  const units = Math.floor(bytes / alignmentBytes);
+  let step = 1;
+  while (step * 8 < units) step *= 2;
+  return Math.floor(units / step) * step * alignmentBytes;
+}
+
 /**
  * A block of at least `bytes` bytes, 64-byte aligned, with arbitrary contents. May grow the memory, which kills all views.
  *
@@ -105,7 +113,7 @@ export function blockCount(): number {
 
 /** Limits the memory of this thread (default 4 GiB - 64 KiB). Takes effect when the memory next grows; what is there stays. */
 export function setMaximumBytes(bytes: number = addressableBytes): void {
-  maximum = Math.min(bytes, addressableBytes);
+  maximum = Math.min(Math.floor(bytes / pageBytes) * pageBytes, addressableBytes);
 }
 
 /**
@@ -164,7 +172,8 @@ function takeTop(size: number): Pointer | undefined {
 
 /** Merges all free blocks and runs into the longest runs possible; only worth its price when the memory would grow otherwise. */
 function takeMerged(size: number): Pointer | undefined {
-  if (freeListBytes + runs.reduce((sum, run) => sum + run.bytes, 0) < size && freeListBytes === 0) return undefined;
+  const unused = capacityBytes() - top + freeListBytes + runs.reduce((sum, run) => sum + run.bytes, 0);
+  if (freeListBytes === 0 || unused < size) return undefined;
   const all: Run[] = [...runs];
   for (const [bytes, pointers] of free_) for (const pointer of pointers) all.push({ pointer, bytes });
   free_.clear();
@@ -210,7 +219,7 @@ function outOfMemory(requestedBytes: number, size: number): KernelError {
   const capacity = capacityBytes();
   const ceiling = Math.max(maximum, capacity);
   const longestRun = runs.reduce((longest, run) => Math.max(longest, run.bytes), 0);
-  const availableBytes = Math.max(longestRun, ceiling - top);
+  const availableBytes = largestBlockBytes(Math.max(longestRun, ceiling - top));
   const message =
     `allocate: the block must fit in memory, got a request of ${requestedBytes} bytes (block of ${size}) with ${availableBytes} bytes available ` +
     `(${used} of at most ${ceiling} in use). Use smaller batches, more workers, or drop results that are no longer needed.`;
