@@ -1,0 +1,114 @@
+/**
+ * @file Modules as plain data and back. Built-in modules travel by name and arguments, custom ones by the URL of the JavaScript module that
+ * exports them. A spec holds no weights: these come from a seed or a state dict.
+ */
+import { ArgumentError } from '../errors.ts';
+import { type RandomKey, withRandomKey } from '../tensor/randomness.ts';
+import { Module } from './module.ts';
+
+/** A built-in module: its class name and plain arguments. */
+export interface BuiltinSpec {
+  readonly type: string;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+/** A custom module: an export of a JavaScript module, a class that extends Module or a function that returns one; called with `args`. */
+export interface CustomSpec {
+  readonly module: string;
+  readonly export: string;
+  readonly args?: unknown;
+}
+
+/** A module as plain data that structured clone and JSON keep. */
+export type ModuleSpec = BuiltinSpec | CustomSpec;
+
+/** Builds a module from its arguments; `build` builds the modules inside. */
+export type Builder = (args: never, build: (spec: ModuleSpec) => Module) => Module;
+
+const builders = new Map<string, Builder>();
+
+/** Registers a built-in module. The files in this folder call it; users pass `{ module, export }` instead. */
+export function registerBuilder(type: string, builder: Builder): void {
+  builders.set(type, builder);
+}
+
+type CustomExport = (new (args: unknown) => Module) | ((args: unknown) => Module);
+
+function keyOf(spec: CustomSpec): string {
+  return `${spec.module}#${spec.export}`;
+}
+
+/** Loads the JavaScript modules that a spec names, also inside others. */
+async function loadCustom(spec: unknown, found: Map<string, CustomExport>): Promise<void> {
+  if (typeof spec !== 'object' || spec === null) return;
+  if ('module' in spec && 'export' in spec) {
+    const custom = spec as CustomSpec;
+    if (!found.has(keyOf(custom))) found.set(keyOf(custom), await importExport(custom));
+  }
+  for (const inner of Object.values(spec)) await loadCustom(inner, found);
+}
+
+async function importExport(spec: CustomSpec): Promise<CustomExport> {
+  let namespace: Record<string, unknown>;
+  try {
+    namespace = (await import(spec.module)) as Record<string, unknown>;
+  } catch (cause) {
+    const error = new ArgumentError(
+      `moduleFromSpec: the spec's module must be importable, got ${spec.module} (${String(cause)}). Pass import.meta.url of a JavaScript module.`,
+      { module: spec.module },
+    );
+    error.cause = cause;
+    throw error;
+  }
+  const exported = namespace[spec.export];
+  if (typeof exported !== 'function') {
+    throw new ArgumentError(
+      `moduleFromSpec: the spec's export must be a class or function, got ${typeof exported} for ${spec.export} of ${spec.module}. Export it.`,
+      { module: spec.module, export: spec.export },
+    );
+  }
+  return exported as CustomExport;
+}
+
+/**
+ * Builds the module that a spec describes. Its initial weights are drawn from `key`, so that every thread that builds it gets the same ones;
+ * without a key they come from the ambient seed.
+ *
+ * @throws ArgumentError if a type is unknown, a JavaScript module cannot be imported or its export is not a module.
+ * @example
+ * const copy = await moduleFromSpec(net.toSpec(), { seed: 1 });
+ */
+export async function moduleFromSpec(spec: ModuleSpec, key?: RandomKey): Promise<Module> {
+  const customs = new Map<string, CustomExport>();
+  await loadCustom(spec, customs);
+  const build = (inner: ModuleSpec): Module => buildModule(inner, customs, build);
+  return key === undefined ? build(spec) : withRandomKey(key, () => build(spec));
+}
+
+function buildModule(
+  spec: ModuleSpec,
+  customs: ReadonlyMap<string, CustomExport>,
+  build: (spec: ModuleSpec) => Module,
+): Module {
+  if ('module' in spec) {
+    const exported = customs.get(keyOf(spec))!;
+    const isClass = exported.prototype instanceof Module;
+    const built = isClass
+      ? new (exported as new (args: unknown) => Module)(spec.args)
+      : (exported as (args: unknown) => Module)(spec.args);
+    if (built instanceof Module) return built;
+    throw new ArgumentError(
+      `moduleFromSpec: the export must be or return a Module of this copy of shoal, got ${typeof built} from ${spec.export} of ${spec.module}. ` +
+        'Extend nn.Module, and import shoal from one place.',
+      { module: spec.module, export: spec.export },
+    );
+  }
+  const builder = builders.get(spec.type);
+  if (builder === undefined) {
+    throw new ArgumentError(
+      `moduleFromSpec: type must be one of ${[...builders.keys()].join(', ')}, got ${spec.type}. Use { module, export, args } for own modules.`,
+      { type: spec.type },
+    );
+  }
+  return builder(spec.args as never, build);
+}
