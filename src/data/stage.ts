@@ -43,7 +43,7 @@ export async function runPartition(context: TaskContext, plan: TaskPlan, action:
     case 'reduce':
       return payload(await reduceRecords(records, action.fn));
     case 'aggregate':
-      return payload([await aggregateRecords(records, structuredClone(action.zero), action.fn)]);
+      return payload([await aggregateRecords(records, action.zero, action.fn)]);
     case 'foreachPartition': {
       const fn = await resolveFunction(action.fn);
       await fn(partitionRecords(records));

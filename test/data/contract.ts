@@ -195,6 +195,7 @@ export function datasetContract(name: string, { data, encodeIdx, engine: makeEng
         expect(await ds.map((x) => x).collect()).toEqual([record, record]);
         expect(await ds.zip(ds).count()).toBe(2);
         expect(runs(mark)).toBe('PP');
+        expect(await tasksOf(() => ds.count())).toEqual([2]);
       });
 
       it('a record goes through the whole chain before the next one starts', async () => {
