@@ -1,5 +1,5 @@
 /** @file `shoal/io`: reading and writing files of named arrays. Tensors are made of them by their own rooms. */
-import { fileSize, readFileRange, toPath, writeFileAtomic } from '#platform';
+import { fileSha256, fileSize, readFileRange, toPath, writeFileAtomic } from '#platform';
 import {
   decodeEntry,
   encodeSafetensors,
@@ -57,4 +57,14 @@ export async function writeSafetensors(
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   await writeFileAtomic(toPath(file), encodeSafetensors(arrays, metadata));
+}
+
+/**
+ * The SHA-256 of a file's bytes in hexadecimal, to say which data a run used.
+ *
+ * @throws ShoalError `FILE_NOT_FOUND` | `FILE_READ` (rejects)
+ * @example await sha256File('train-images-idx3-ubyte');
+ */
+export async function sha256File(file: string | URL): Promise<string> {
+  return fileSha256(toPath(file));
 }

@@ -111,7 +111,10 @@ export interface FolderDraft {
   discard(): Promise<void>;
 }
 
-/** Starts a folder that will appear at `path` whole or not at all. Other threads may write files into the draft's path. */
+/**
+ * Starts a folder that will appear at `path` whole or not at all. Other threads may write files into the draft's path. A folder that is there
+ * already is replaced by two renames: a crash between them leaves neither under the name, so give every version a name of its own.
+ */
 export async function draftFolder(path: string): Promise<FolderDraft> {
   const parent = dirname(path);
   const draft = temporaryName(path);
@@ -178,6 +181,17 @@ export function sha256(): Sha256 {
   };
   return self;
 }
+
+/** The SHA-256 of a file in hexadecimal, read in pieces. */
+export async function fileSha256(path: string): Promise<string> {
+  const bytes = await fileSize(path);
+  const hash = sha256();
+  for (let at = 0; at < bytes; at += HASH_PIECE)
+    hash.update(await readFileRange(path, at, Math.min(HASH_PIECE, bytes - at)));
+  return hash.digest();
+}
+
+const HASH_PIECE = 2 ** 22;
 
 let drafts = 0;
 

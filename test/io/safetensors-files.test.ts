@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readSafetensors, writeSafetensors } from '../../src/io/index.ts';
+import { readSafetensors, sha256File, writeSafetensors } from '../../src/io/index.ts';
 import {
   draftFolder,
   listFolder,
@@ -108,6 +108,9 @@ describe('small things', () => {
     await expect(readFileRange(path, 4, 3)).rejects.toEqual(coded('FILE_READ'));
     expect(toPath(pathToFileURL(path))).toBe(path);
     expect(() => toPath('s3://bucket/x')).toThrow(coded('ARGUMENT') as Error);
+    const large = join(folder, 'large');
+    writeFileSync(large, new Uint8Array(5_000_000).fill(7));
+    expect(await sha256File(large)).toBe(sha256().update(new Uint8Array(5_000_000).fill(7)).digest());
     expect(sha256().update(bytes('ab')).update(bytes('c')).digest()).toBe(
       'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
     );
