@@ -1,7 +1,8 @@
 /**
  * Builds everything that is not in git: the WebAssembly binary (assembly/ -> build/strict.wasm), the module that embeds it
  * (build/embedded.ts), the package (dist/) and the examples (build/examples/). `--if-stale` does nothing when no source is newer than the
- * last build; `--wasm-only` stops after the binary and its embedding. Progress goes to stderr, so that `npm start --silent -- --json` prints only JSON on stdout.
+ * last build; `--wasm-only` stops after the binary and its embedding, `--loader` makes only the
+ * binary that tests load. Progress goes to stderr, so that `npm start --silent -- --json` prints only JSON on stdout.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -51,10 +52,22 @@ function buildWasm() {
   embed();
 }
 
+/** The build that test/kernels/helpers.test.ts loads; never part of the package. */
+function buildLoader() {
+  const output = join(root, 'build/loader.wasm');
+  if (existsSync(output) && newestChangeMs(join(root, 'assembly')) < statSync(output).mtimeMs) return;
+  run('assemblyscript/bin/asc.js', 'assembly/test-entry.ts', '--config', 'asconfig.json', '--target', 'loader');
+}
+
 if (process.argv.includes('--if-stale') && isFresh()) process.exit(0);
 mkdirSync(join(root, 'build'), { recursive: true });
+if (process.argv.includes('--loader')) {
+  buildLoader();
+  process.exit(0);
+}
 if (process.argv.includes('--wasm-only')) {
   buildWasm();
+  buildLoader();
   process.exit(0);
 }
 rmSync(join(root, 'dist'), { recursive: true, force: true });
