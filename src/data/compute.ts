@@ -8,8 +8,8 @@ import { functionKind, type ResolvedFunction, resolveFunction } from '../engine/
 import { EngineError } from '../errors.ts';
 import { permutation } from '../random.ts';
 import { type Columns, recordAt, type Schema, schemaOf } from './columns.ts';
+import { openIdx } from './open-idx.ts';
 import type { TaskPlan, TaskSource, TaskStep } from './plan.ts';
-import { openIdx } from './sources/idx.ts';
 
 /** What computing needs of a task's context. */
 export type ComputeContext = Pick<TaskContext, 'store' | 'progress'>;

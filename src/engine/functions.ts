@@ -4,6 +4,7 @@
  * travel is refused where it is written, with a stable code, and not silently on a worker. Nothing here knows threads or datasets.
  */
 import { EngineError } from '../errors.ts';
+import { copyOfValues } from './plain-values.ts';
 
 /** A function by address: the export of a module, with plain data that is passed to it as the last argument. */
 export interface ModuleTask {
@@ -77,7 +78,7 @@ export function task(url: string | URL, exportName: string, args?: unknown): Mod
       { module },
     );
   }
-  return { kind: 'module', module, export: exportName, args: snapshot('task', args) };
+  return { kind: 'module', module, export: exportName, args: copyOfValues('task', args) };
 }
 
 /**
@@ -104,7 +105,7 @@ export function describeFunction(fn: unknown, values?: unknown): FunctionSpec {
   const source = Function.prototype.toString.call(fn);
   refuse(fn, source);
   compile({ kind: 'inline', source, name: fn.name, values: undefined });
-  return { kind: 'inline', source, name: fn.name, values: snapshot('describeFunction', values) };
+  return { kind: 'inline', source, name: fn.name, values: copyOfValues('describeFunction', values) };
 }
 
 /** Whether a value is a {@link FunctionSpec}. */
@@ -191,52 +192,6 @@ function parses(expression: string): boolean {
     if (!(error instanceof SyntaxError)) throw evalBlocked(error);
     return false;
   }
-}
-
-// ---- values ----
-
-/** A deep copy, so that the program may go on changing its own; refuses what a structured clone would lose. */
-function snapshot(op: string, values: unknown): unknown {
-  if (values === undefined) return undefined;
-  const path = findUnplain(values, 'values', new Set());
-  if (path !== null) {
-    throw new EngineError(
-      'VALUES_NOT_PLAIN',
-      `${op}: values must be plain data (a copy loses classes), got an instance of a class at ${path}. Pass its fields, or build it on the worker.`,
-      { path },
-    );
-  }
-  try {
-    return structuredClone(values);
-  } catch (cause) {
-    throw new EngineError(
-      'VALUES_NOT_CLONEABLE',
-      `${op}: values must survive a structured clone, got ${messageOf(cause)}. Pass plain data; send functions with task().`,
-      {},
-      cause,
-    );
-  }
-}
-
-function findUnplain(value: unknown, path: string, seen: Set<object>): string | null {
-  if (typeof value !== 'object' || value === null || seen.has(value)) return null;
-  seen.add(value);
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const found = findUnplain(value[i], `${path}[${i}]`, seen);
-      if (found !== null) return found;
-    }
-    return null;
-  }
-  // Built-in classes that a structured clone knows (Map, typed arrays, Error, ...) have their own tags.
-  if (Object.prototype.toString.call(value) !== '[object Object]') return null;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return path;
-  for (const [key, item] of Object.entries(value)) {
-    const found = findUnplain(item, `${path}.${key}`, seen);
-    if (found !== null) return found;
-  }
-  return null;
 }
 
 // ---- modules ----

@@ -85,6 +85,30 @@ describe('workers that die', () => {
     expect(events.map((event) => event.event)).toContain('workerLost');
   });
 
+  it.each([1, 2, 3])('workers killed again and again change nothing, seed %i', async (seed) => {
+    const numbers = Array.from({ length: 3000 }, (_, i) => i);
+    const make = () =>
+      parallelize(numbers, { partitions: 5 })
+        .on(engine)
+        .filter((x) => x % 7 !== 0)
+        .map<{ v: number }>(task(fixture, 'slowly'))
+        .cache()
+        .shuffle(seed)
+        .map((r) => `${r.v}`)
+        .cache('records')
+        .batch(3);
+    const quiet = await make().collect();
+    const job = make().collect();
+    let random = seed;
+    for (let kill = 0; kill < 3; kill++) {
+      random = (random * 48_271) % 2_147_483_647;
+      await new Promise((resolve) => setTimeout(resolve, random % 40));
+      const live = engine.liveWorkers();
+      if (live.length > 0) engine.killWorker(live[random % live.length]!);
+    }
+    expect(await job).toEqual(quiet);
+  });
+
   it('idle workers share the columns: no bytes cross', async () => {
     const before = engine.sampleBytesCrossed();
     const parts = await materialize(parallelize([{ x: 1 }], { partitions: 1 }), engine);

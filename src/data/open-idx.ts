@@ -1,10 +1,10 @@
 /** @file The worker's side of the idx source: reads the bytes of one partition out of each file. */
 
 import { fileSize, readFileRange } from '#platform';
-import { decodeIdx, type IdxHeader, MAX_IDX_HEADER_BYTES, parseIdxHeader } from '../../codec/idx.ts';
-import { FormatError } from '../../errors.ts';
-import type { Column, Columns } from '../columns.ts';
-import { type IdxSource, partitionStart } from '../plan.ts';
+import { decodeIdx, type IdxHeader, MAX_IDX_HEADER_BYTES, parseIdxHeader } from '../codec/idx.ts';
+import { FormatError } from '../errors.ts';
+import type { Column, Columns } from './columns.ts';
+import { type IdxSource, partitionStart } from './plan.ts';
 
 /** The records of one partition, read from the files. @throws FormatError, or ShoalError `FILE_NOT_FOUND` | `FILE_READ` (rejects) */
 export async function openIdx(source: IdxSource, partition: number): Promise<Columns> {
