@@ -11,6 +11,12 @@ function outputs(size: i32, kernel: i32, stride: i32, padding: i32): i32 {
   return (size + 2 * padding - kernel) / stride + 1;
 }
 
+/** Sizes outside the contract would loop or read elsewhere: trap instead, and the caller's error names the kernel and its values. */
+function check(c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32): void {
+  const positive = min(min(min(c, o), min(h, w)), min(min(kh, kw), min(strideH, strideW))) > 0 && min(paddingH, paddingW) >= 0;
+  if (!positive || kh > h + 2 * paddingH || kw > w + 2 * paddingW) unreachable();
+}
+
 /** Rounds bytes up so that what follows is aligned to a vector. */
 // @ts-ignore: decorator
 @inline
@@ -54,6 +60,7 @@ export function conv2d_f32_forward(
   x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
   strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
 ): void {
+  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
   const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
   const positions = ho * wo, k = c * kh * kw;
   const plain = isPlain(strideW, paddingH, paddingW);
@@ -95,6 +102,7 @@ export function conv2d_f32_backward_data(
   gradY: usize, weight: usize, gradX: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
   strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
 ): void {
+  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
   const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
   const top = (kh - 1) / strideH, left = (kw - 1) / strideW;
   const rows = top + max(ho, (h - 1 + paddingH) / strideH + 1), pitch = left + max(wo, (w - 1 + paddingW) / strideW + 1);
@@ -193,6 +201,7 @@ export function conv2d_f32_backward_filter(
   x: usize, gradY: usize, gradWeight: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
   strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
 ): void {
+  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
   const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
   const positions = ho * wo, k = c * kh * kw;
   const plain = isPlain(strideW, paddingH, paddingW);

@@ -88,7 +88,8 @@ function packHalf(image: usize, first: i32, count: i32, columns: i32, rowBytes: 
   const p1 = position(image, first + 1, count, columns, rowBytes);
   const p2 = position(image, first + 2, count, columns, rowBytes);
   const p3 = position(image, first + 3, count, columns, rowBytes);
-  if (p3 == p0 + 12) {
+  // All three: rows a few floats long can put the last one there by chance.
+  if (p1 == p0 + 4 && p2 == p0 + 8 && p3 == p0 + 12) {
     for (; steps > 0; steps--) {
       v128.store(to, v128.load(p0 + load<usize>(taps)));
       taps += 4;

@@ -113,6 +113,41 @@ export function tile(
   }
 }
 
+/** The upper half of a tile: two rows, for what is left of C at the bottom. */
+function halfTile(
+  runs: i32, steps: i32, a0: usize, a1: usize, aStep: usize, aJump: usize, b: usize, bStep: usize,
+  mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
+  do {
+    let left = steps;
+    do {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      b += bStep;
+      let x = v128.load32_splat(a0);
+      a0 += aStep;
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load32_splat(a1);
+      a1 += aStep;
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+    } while (--left);
+    a0 += aJump;
+    a1 += aJump;
+  } while (--runs);
+  const factor = f32x4.splat(alpha);
+  if (mode == STORE) {
+    storeRow(c, initial, c00, c01, factor);
+    storeRow(c + cRow, initial + 4, c10, c11, factor);
+  } else {
+    const old = f32x4.splat(beta);
+    updateRow(c, c00, c01, factor, old);
+    updateRow(c + cRow, c10, c11, factor, old);
+  }
+}
+
 /**
  * One tile that may be cut (`rows` of 4, `columns` of 8) or lie transposed in C: element (r, j) of C is at `c + r * cRow + j * cColumn`, and one
  * of the two strides is 4. Rows that are cut off repeat the last one, so nothing outside A is read; B must have eight columns. The sums go
@@ -124,13 +159,22 @@ export function anyTile(
   mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, cColumn: usize, spare: usize,
 ): void {
   const a1 = a + (rows > 1 ? aRow : 0);
-  const a2 = rows > 2 ? a1 + aRow : a1;
-  const a3 = rows > 3 ? a2 + aRow : a2;
-  if (rows == MR && columns == NR && cColumn == 4) {
-    tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, mode, alpha, beta, initial, c, cRow);
-    return;
+  const whole = columns == NR && cColumn == 4;
+  if (rows <= 2) {
+    if (whole && rows == 2) {
+      halfTile(runs, steps, a, a1, aStep, aJump, b, bStep, mode, alpha, beta, initial, c, cRow);
+      return;
+    }
+    halfTile(runs, steps, a, a1, aStep, aJump, b, bStep, STORE, 1, 0, zeros, spare, 32);
+  } else {
+    const a2 = a1 + aRow;
+    const a3 = rows > 3 ? a2 + aRow : a2;
+    if (whole && rows == MR) {
+      tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, mode, alpha, beta, initial, c, cRow);
+      return;
+    }
+    tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, STORE, 1, 0, zeros, spare, 32);
   }
-  tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, STORE, 1, 0, zeros, spare, 32);
   if (cColumn == 4) mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
   else if (rows == MR) mergeTransposed(columns, mode, alpha, beta, initial, c, cColumn, spare);
   else {

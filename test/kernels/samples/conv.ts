@@ -44,6 +44,7 @@ const grid = [
   call(1, [1, 3, 300], 2, [1, 3], one, [0, 1]), // a row longer than a block
   call(1, [1, 40, 9], 2, [3, 1], one, none), // more rows than a block holds
   call(1, [2, 6, 12], 4, [3, 3], one, [1, 1]), // a panel whose halves lie in two rows
+  call(1, [1, 2, 1], 1, [2, 1], [1, 2], [1, 2]), // positions that are 12 bytes apart without being neighbours
   ...Array.from({ length: 13 }, (_, i) => call(1, [2, 4, 3 + i], 5, [2, 3], one, none)), // every row length 1 to 13
   ...Array.from({ length: 9 }, (_, i) => call(1, [1 + i, 5, 5], 9 - i, [3, 3], one, [1, 1])), // every cut of rows
 ];
