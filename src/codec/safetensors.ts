@@ -9,6 +9,7 @@ import type { DType, NumericArray } from '../dtype.ts';
 import { arrayConstructor, bytesPerElement } from '../dtype.ts';
 import { FormatError } from '../errors.ts';
 import { sizeOf } from '../shape.ts';
+import { decodeElements, elementTypes } from './elements.ts';
 import { HeaderSyntaxError, type HeaderValue, parseHeaderJson } from './header-json.ts';
 
 /** An array with dtype and shape: what a tensor is without its graph. `data` is flat, row-major. */
@@ -43,28 +44,6 @@ export interface SafetensorsHeader {
 export const MAX_HEADER_BYTES = 100_000_000;
 /** Most tensors in a file: far more than any model has, few enough that an entry for nothing costs nothing. */
 export const MAX_TENSORS = 262_144;
-
-interface FileType {
-  readonly bytes: number;
-  readonly dtype: DType;
-}
-
-/** 64-bit and unsigned 32-bit integers become int32 if every value fits; halves become float32, which holds them all. */
-const fileTypes: ReadonlyMap<string, FileType> = new Map([
-  ['BOOL', { bytes: 1, dtype: 'bool' }],
-  ['U8', { bytes: 1, dtype: 'uint8' }],
-  ['I8', { bytes: 1, dtype: 'int32' }],
-  ['I16', { bytes: 2, dtype: 'int32' }],
-  ['U16', { bytes: 2, dtype: 'int32' }],
-  ['I32', { bytes: 4, dtype: 'int32' }],
-  ['U32', { bytes: 4, dtype: 'int32' }],
-  ['I64', { bytes: 8, dtype: 'int32' }],
-  ['U64', { bytes: 8, dtype: 'int32' }],
-  ['F16', { bytes: 2, dtype: 'float32' }],
-  ['BF16', { bytes: 2, dtype: 'float32' }],
-  ['F32', { bytes: 4, dtype: 'float32' }],
-  ['F64', { bytes: 8, dtype: 'float64' }],
-]);
 
 const writtenTypes: Readonly<Record<DType, string>> = {
   float32: 'F32',
@@ -151,7 +130,10 @@ export function decodeEntry(name: string, entry: SafetensorsEntry, bytes: Uint8A
   if (bytes.length !== entry.end - entry.begin) {
     fail('length', `${name} needs ${entry.end - entry.begin} bytes, got ${bytes.length}`, name);
   }
-  return { dtype, shape, data: decodeElements(name, fileDtype, bytes) };
+  const data = decodeElements(fileDtype, bytes, (value, at) =>
+    fail('valueRange', `${name} must fit int32 to be read here, got ${value} at element ${at}`, name),
+  );
+  return { dtype, shape, data };
 }
 
 /** Everything in a file. The arrays are copies of their own. @throws FormatError */
@@ -235,11 +217,11 @@ function readEntry(name: string, value: HeaderValue, dataBytes: number): Safeten
   if (!(value instanceof Map) || value.size !== 3)
     return fail('entry', `${name} must have dtype, shape and data_offsets, got others`, name);
   const [fileDtype, shape, offsets] = [value.get('dtype'), value.get('shape'), value.get('data_offsets')];
-  const type = typeof fileDtype === 'string' ? fileTypes.get(fileDtype) : undefined;
+  const type = typeof fileDtype === 'string' ? elementTypes.get(fileDtype) : undefined;
   if (typeof fileDtype !== 'string' || type === undefined) {
     return fail(
       'dtype',
-      `the dtype of ${name} must be one of ${[...fileTypes.keys()].join(', ')}, got ${String(fileDtype)}`,
+      `the dtype of ${name} must be one of ${[...elementTypes.keys()].join(', ')}, got ${String(fileDtype)}`,
       name,
     );
   }
@@ -278,71 +260,6 @@ function checkCoverage(entries: ReadonlyMap<string, SafetensorsEntry>, dataBytes
   if (covered < dataBytes)
     fail('trailing', `the tensors must reach the end of the file, got ${dataBytes - covered} bytes behind them`);
 }
-
-function decodeElements(name: string, fileDtype: string, bytes: Uint8Array): NumericArray {
-  // A copy starts at offset 0, so that any element type may look at it. All machines that shoal runs on are little-endian, as the format is.
-  const copy = new Uint8Array(bytes).buffer;
-  switch (fileDtype) {
-    case 'F32':
-      return new Float32Array(copy);
-    case 'F64':
-      return new Float64Array(copy);
-    case 'I32':
-      return new Int32Array(copy);
-    case 'U8':
-      return new Uint8Array(copy);
-    case 'BOOL':
-      return new Uint8Array(copy).map((value) => (value === 0 ? 0 : 1));
-    case 'I8':
-      return Int32Array.from(new Int8Array(copy));
-    case 'I16':
-      return Int32Array.from(new Int16Array(copy));
-    case 'U16':
-      return Int32Array.from(new Uint16Array(copy));
-    case 'U32':
-      return narrow(name, new Uint32Array(copy));
-    case 'I64':
-      return narrow(name, new BigInt64Array(copy));
-    case 'U64':
-      return narrow(name, new BigUint64Array(copy));
-    case 'F16':
-      return Float32Array.from(new Uint16Array(copy), halfToFloat);
-    default: {
-      const words = new Uint32Array(new Uint16Array(copy));
-      for (let i = 0; i < words.length; i++) words[i] = words[i]! << 16;
-      return new Float32Array(words.buffer);
-    }
-  }
-}
-
-function narrow(name: string, wide: Uint32Array | BigInt64Array | BigUint64Array): Int32Array {
-  const values = new Int32Array(wide.length);
-  for (let i = 0; i < wide.length; i++) {
-    const value = Number(wide[i]);
-    if ((value | 0) !== value)
-      fail('valueRange', `${name} must fit int32 to be read here, got ${wide[i]} at element ${i}`, name);
-    values[i] = value;
-  }
-  return values;
-}
-
-/** The value of an IEEE 754 half: 1 sign, 5 exponent, 10 fraction bits. */
-function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 31;
-  const fraction = half & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  const scale = powersOfTwo[exponent === 0 ? 1 : exponent]!;
-  return sign * scale * (exponent === 0 ? fraction : 1024 + fraction);
-}
-
-/** 2^(exponent - 25): exact. */
-const powersOfTwo: readonly number[] = Array.from({ length: 31 }, (_, exponent) => {
-  let power = 1;
-  for (let i = exponent; i < 25; i++) power /= 2;
-  for (let i = 25; i < exponent; i++) power *= 2;
-  return power;
-});
 
 // ---- writing ----
 

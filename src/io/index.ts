@@ -1,5 +1,5 @@
 /** @file `shoal/io`: reading and writing files of named arrays. Tensors are made of them by their own rooms. */
-import { fileSha256, fileSize, readFileRange, toPath, writeFileAtomic } from '#platform';
+import { fileSha256, fileSize, readFile, readFileRange, toPath, writeFileAtomic } from '#platform';
 import {
   decodeEntry,
   encodeSafetensors,
@@ -57,6 +57,20 @@ export async function writeSafetensors(
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   await writeFileAtomic(toPath(file), encodeSafetensors(arrays, metadata));
+}
+
+/**
+ * Reads an array that `numpy.save` wrote: plain numbers in C order. Types are converted as by {@link readSafetensors}.
+ *
+ * @throws FormatError (rejects) with field `rule`; ShoalError `FILE_NOT_FOUND` | `FILE_READ`
+ */
+export async function readNpy(file: string | URL): Promise<NamedArray> {
+  return decodeNpy(await readFile(toPath(file)));
+}
+
+/** Writes an array for `numpy.load`, atomically. @throws FormatError (rejects); ShoalError `FILE_WRITE` */
+export async function writeNpy(file: string | URL, array: NamedArray): Promise<void> {
+  await writeFileAtomic(toPath(file), encodeNpy(array));
 }
 
 /**

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readSafetensors, sha256File, writeSafetensors } from '../../src/io/index.ts';
+import { readNpy, readSafetensors, sha256File, writeNpy, writeSafetensors } from '../../src/io/index.ts';
 import {
   draftFolder,
   listFolder,
@@ -54,6 +54,12 @@ describe('files of named arrays', () => {
     await expect(readSafetensors(join(folder, 'absent'))).rejects.toEqual(coded('FILE_NOT_FOUND'));
     await expect(readSafetensors(folder)).rejects.toEqual(coded('FILE_READ'));
   });
+});
+
+it('a numpy array comes back', async () => {
+  const array = { dtype: 'float64' as const, shape: [2, 1], data: Float64Array.of(1, 2) };
+  await writeNpy(join(folder, 'a.npy'), array);
+  expect(await readNpy(join(folder, 'a.npy'))).toEqual(array);
 });
 
 describe('atomic writing', () => {
