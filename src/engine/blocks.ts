@@ -57,6 +57,7 @@ export class BlockTable {
   private readonly words: Int32Array;
   private readonly firstWord = new Map<string, number>();
   private readonly offsets = new Map<string, number[]>();
+  private viewed = 0;
 
   constructor(handles: BlockHandles) {
     this.handles = handles;
@@ -103,16 +104,21 @@ export class BlockTable {
 
   /** The bytes of a unit's part in the slot of `version`. */
   part(name: string, unit: number, version: number): Uint8Array {
-    return new Uint8Array(
-      this.slot(name, version),
-      this.offsets.get(name)![unit]!,
-      this.handles.specs[name]!.unitBytes[unit]!,
-    );
+    const bytes = this.handles.specs[name]!.unitBytes[unit]!;
+    this.viewed += bytes;
+    return new Uint8Array(this.slot(name, version), this.offsets.get(name)![unit]!, bytes);
   }
 
   /** The bytes of all parts in the slot of `version`. */
   whole(name: string, version: number): Uint8Array {
-    return new Uint8Array(this.slot(name, version));
+    const slot = this.slot(name, version);
+    this.viewed += slot.byteLength;
+    return new Uint8Array(slot);
+  }
+
+  /** Bytes of blocks that this thread has asked to see, by `part` or `whole`. */
+  get viewedBytes(): number {
+    return this.viewed;
   }
 
   /** Changes whenever an owner changes. */

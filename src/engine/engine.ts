@@ -84,6 +84,10 @@ export interface LoopProgram {
   run(phase: string, unit: number, iteration: number): void;
   /** Milliseconds spent in the engine's own part of this worker are added here, by name: `wait`, `schedule`. */
   account?(name: 'wait' | 'schedule', durationMs: number): void;
+  /** Called each time the worker leaves the loop, before it tells the driver. */
+  leave?(): void;
+  /** Called when the loop is closed: frees what does not go with the heap. */
+  close?(): void;
 }
 
 /** The function that opens a loop on a worker: `(context, args) => program`. */

@@ -59,6 +59,7 @@ export class WorkerRuntime {
         await this.enterLoop(message, receivedMs);
         break;
       case 'closeLoop':
+        this.loops.get(message.job)?.program.close?.();
         this.loops.delete(message.job);
         this.failedLoops.delete(message.job);
         break;
@@ -143,6 +144,7 @@ export class WorkerRuntime {
       if (outcome === 'yielded') {
         await yieldTurn?.();
       } else if (typeof outcome === 'string') {
+        program.leave?.();
         this.link.post({ type: 'loopReturned', job, epoch, outcome });
         return;
       } else {

@@ -1,0 +1,70 @@
+/**
+ * @file The blocks of parameter synchronisation. `gradient` [p]: a header, then the gradient of the whole flat vector, one slot. `weights` [k] and
+ * `moments` [k]: slice k of the weights and of the optimizer's state, two slots, published together.
+ */
+import type { BlockSpecs, BlockTable } from '../engine/blocks.ts';
+import type { Phase } from '../engine/engine.ts';
+import { sliceLengths } from './plan.ts';
+
+/** Bytes before the gradient in a gradient block: keeps the flat vector's alignment. */
+export const HEADER_BYTES = 64;
+
+/** An iteration: every partition computes its gradient from all weights, then every slice is updated from all gradients. */
+export const phases: readonly Phase[] = [
+  { name: 'task', writes: 'gradient', needs: 'weights', lag: 0 },
+  { name: 'update', writes: 'weights', needs: 'gradient', lag: 1 },
+];
+
+/** The blocks for a flat vector of `length` floats, cut into as many slices as there are partitions. */
+export function trainingBlocks(length: number, partitions: number, stateBuffers: number): BlockSpecs {
+  const slices = sliceLengths(length, partitions).map((floats) => 4 * floats);
+  return {
+    weights: { unitBytes: slices, slots: 2 },
+    moments: { unitBytes: slices.map((bytes) => bytes * stateBuffers), slots: 2, versionOf: 'weights' },
+    gradient: { unitBytes: new Array<number>(partitions).fill(HEADER_BYTES + 4 * length), slots: 1 },
+  };
+}
+
+/** What a task says about its share of the batch. */
+export interface GradientHeader {
+  readonly lossSum: number;
+  /** By which the sum over all partitions is divided. */
+  readonly weight: number;
+  readonly records: number;
+}
+
+/** Bytes as floats. */
+export function floats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+/** Writes the header of a gradient block. */
+export function writeHeader(block: Uint8Array, { lossSum, weight, records }: GradientHeader): void {
+  new Float64Array(block.buffer, block.byteOffset, 3).set([lossSum, weight, records]);
+}
+
+/** Reads the header of a gradient block. */
+export function readHeader(block: Uint8Array): GradientHeader {
+  const [lossSum, weight, records] = new Float64Array(block.buffer, block.byteOffset, 3);
+  return { lossSum: lossSum!, weight: weight!, records: records! };
+}
+
+/** The flat gradient in a gradient block, or a slice of it: floats `start` to `end`. */
+export function gradientFloats(block: Uint8Array, start = 0, end?: number): Float32Array {
+  const all = floats(block.subarray(HEADER_BYTES));
+  return all.subarray(start, end ?? all.length);
+}
+
+/** The sums over all partitions' headers of iteration `iteration`, in partition order. */
+export function sumHeaders(blocks: BlockTable, iteration: number): GradientHeader {
+  let lossSum = 0;
+  let weight = 0;
+  let records = 0;
+  for (let partition = 0; partition < blocks.units; partition++) {
+    const header = readHeader(blocks.part('gradient', partition, iteration + 1));
+    lossSum += header.lossSum;
+    weight += header.weight;
+    records += header.records;
+  }
+  return { lossSum, weight, records };
+}

@@ -1,0 +1,258 @@
+/**
+ * @file The worker's side of training: a replica of the model, the cached partitions that it owns, and the two phases of an iteration. This is the
+ * only place where tensors meet the engine's loop.
+ */
+import { referenceKernelCalls } from '../../kernels/runtime/call.ts';
+import { type Columns, gather } from '../data/columns.ts';
+import type { LoopContext, LoopProgram } from '../engine/engine.ts';
+import type { FunctionSpec } from '../engine/functions.ts';
+import { ArgumentError } from '../errors.ts';
+import type { Loss } from '../nn/loss.ts';
+import type { Module } from '../nn/module.ts';
+import { type ModuleSpec, moduleFromSpec } from '../nn/spec.ts';
+import { type AnyOptimizerSpec, optimizerFromSpec } from '../optim/index.ts';
+import { learningRateAt, type Schedule } from '../optim/schedule.ts';
+import { withRandomKey } from '../tensor/randomness.ts';
+import { scope } from '../tensor/scope.ts';
+import { floats, gradientFloats, sumHeaders, writeHeader } from './blocks.ts';
+import { noTimes, type PhaseTimes } from './events.ts';
+import { initialModule, loadFlat, moduleLayout } from './model-state.ts';
+import { epochOrder, type Layout, share, sliceStart, stream } from './plan.ts';
+import { type BatchTensors, loadPrepare } from './prepare.ts';
+import { SliceUpdater } from './slice-updater.ts';
+
+/** This module's address, for the loop's spec. */
+export const replicaModule: string = import.meta.url;
+
+/** What follows from the user's choices and does not change during a run. */
+export interface RunPlan {
+  readonly model: ModuleSpec;
+  readonly loss: ModuleSpec;
+  readonly optimizer: AnyOptimizerSpec;
+  readonly schedule: Schedule;
+  readonly prepare: FunctionSpec | null;
+  readonly seed: number;
+  readonly partitions: number;
+  readonly iterationsPerEpoch: number;
+  readonly totalIterations: number;
+  /** Negative control of tests: sums gradients from the last partition to the first. */
+  readonly reverseSummation?: boolean;
+}
+
+/** What a replica tells the driver. */
+export type ReplicaReport =
+  | {
+      readonly kind: 'iteration';
+      readonly iteration: number;
+      readonly loss: number;
+      readonly weight: number;
+      readonly records: number;
+      readonly lr: number;
+    }
+  /** When it leaves the loop: its times since it entered, and the reference kernels it has called since it was opened. */
+  | { readonly kind: 'left'; readonly times: PhaseTimes; readonly referenceKernelCalls: number };
+
+/** Opens a replica: the loop function of training. */
+export async function openReplica(context: LoopContext, plan: RunPlan): Promise<LoopProgram> {
+  const model = await initialModule(plan.model, plan.seed);
+  const loss = (await moduleFromSpec(plan.loss)) as Loss;
+  return new Replica(context, plan, model.train(), loss, await loadPrepare(plan.prepare));
+}
+
+interface OwnedPartition {
+  readonly columns: Columns;
+  epoch: number;
+  order: Int32Array;
+}
+
+class Replica implements LoopProgram {
+  private readonly context: LoopContext;
+  private readonly plan: RunPlan;
+  private readonly model: Module;
+  private readonly loss: Loss;
+  private readonly prepare: (batch: Columns) => BatchTensors;
+  private readonly layout: Layout;
+  private readonly updater: SliceUpdater;
+  private readonly partitions = new Map<number, OwnedPartition>();
+  private readonly referenceCallsBefore = referenceKernelCalls();
+  private loadedVersion = -1;
+  private times = noTimes();
+  private markMs = 0;
+
+  constructor(
+    context: LoopContext,
+    plan: RunPlan,
+    model: Module,
+    loss: Loss,
+    prepare: (batch: Columns) => BatchTensors,
+  ) {
+    this.context = context;
+    this.plan = plan;
+    this.model = model;
+    this.loss = loss;
+    this.prepare = prepare;
+    this.layout = moduleLayout(model);
+    // Slices differ by one unit at the most; the first is the longest.
+    const longest = sliceStart(this.layout.length, plan.partitions, 1);
+    this.updater = new SliceUpdater(optimizerFromSpec(plan.optimizer), longest);
+  }
+
+  adopt(unit: number, input: unknown): void {
+    this.partitions.set(unit, { columns: input as Columns, epoch: -1, order: new Int32Array() });
+  }
+
+  run(phase: string, unit: number, iteration: number): void {
+    this.markMs = performance.now();
+    if (phase === 'task') this.computeGradient(unit, iteration);
+    else this.updateSlice(unit, iteration);
+  }
+
+  account(name: 'wait' | 'schedule', durationMs: number): void {
+    this.times[name] += durationMs;
+  }
+
+  leave(): void {
+    const referenceCalls = referenceKernelCalls() - this.referenceCallsBefore;
+    this.context.emit({
+      kind: 'left',
+      times: this.times,
+      referenceKernelCalls: referenceCalls,
+    } satisfies ReplicaReport);
+    this.times = noTimes();
+  }
+
+  private computeGradient(partition: number, iteration: number): void {
+    const at = (phase: string, offset: number): void => this.context.faultPoint(phase, partition, iteration, offset);
+    const block = this.context.blocks.part('gradient', partition, iteration + 1);
+    const batch = this.batchOf(partition, iteration);
+    this.lap('data');
+    this.loadWeights(iteration);
+    this.lap('weights');
+    if (batch.count === 0) {
+      gradientFloats(block).fill(0);
+      writeHeader(block, { lossSum: 0, weight: 0, records: 0 });
+      this.lap('publish');
+      return;
+    }
+    scope(() => {
+      const { input, target } = this.prepare(batch);
+      if (target === null) throw noTarget();
+      this.lap('data');
+      at('forward', 0);
+      const key = { seed: this.plan.seed, stream: stream('draw', iteration, partition) };
+      const { sum, weight } = withRandomKey(key, () => this.loss.sum(this.model.forward(input), target));
+      at('forward', 1);
+      this.lap('forward');
+      this.context.progress();
+      at('backward', 0);
+      sum.backward();
+      at('backward', 1);
+      this.lap('backward');
+      writeHeader(block, { lossSum: sum.item(), weight, records: batch.count });
+      this.publishGradients(block, at);
+      this.lap('publish');
+    });
+  }
+
+  close(): void {
+    this.updater.close();
+  }
+
+  private publishGradients(block: Uint8Array, at: (phase: string, offset: number) => void): void {
+    const flat = gradientFloats(block);
+    const parameters = this.model.parameters();
+    at('publish', 0);
+    parameters.forEach((parameter, i) => {
+      const { offset, size } = this.layout.entries[i]!;
+      parameter.gradientInto(flat.subarray(offset, offset + size));
+      parameter.zeroGrad();
+      if (i === parameters.length >> 1) at('publish', 1);
+    });
+    at('publish', 2);
+  }
+
+  private updateSlice(slice: number, iteration: number): void {
+    const { blocks } = this.context;
+    const { plan } = this;
+    const at = (offset: number): void => this.context.faultPoint('update', slice, iteration, offset);
+    const start = sliceStart(this.layout.length, plan.partitions, slice);
+    const end = sliceStart(this.layout.length, plan.partitions, slice + 1);
+    const total = sumHeaders(blocks, iteration);
+    const lr = learningRateAt(plan.schedule, plan.optimizer.lr, iteration, plan.totalIterations);
+    const values = (version: number) => ({
+      weights: floats(blocks.part('weights', slice, version)),
+      moments: floats(blocks.part('moments', slice, version)),
+    });
+    const old = values(iteration);
+    const next = values(iteration + 1);
+    at(0);
+    const updated = total.weight === 0 ? old : this.sumAndStep(iteration, start, end, total.weight, old, lr);
+    const half = updated.weights.length >> 1;
+    next.weights.set(updated.weights.subarray(0, half));
+    at(1);
+    next.weights.set(updated.weights.subarray(half), half);
+    next.moments.set(updated.moments);
+    at(2);
+    if (slice === 0) {
+      const loss = total.lossSum / total.weight;
+      const report: ReplicaReport = {
+        kind: 'iteration',
+        iteration,
+        loss,
+        weight: total.weight,
+        records: total.records,
+        lr,
+      };
+      this.context.emit(report);
+    }
+    this.lap('update');
+  }
+
+  private sumAndStep(
+    iteration: number,
+    start: number,
+    end: number,
+    totalWeight: number,
+    old: { weights: Float32Array; moments: Float32Array },
+    lr: number,
+  ): { weights: Float32Array; moments: Float32Array } {
+    const { blocks } = this.context;
+    const { partitions, reverseSummation } = this.plan;
+    for (let i = 0; i < partitions; i++) {
+      const partition = reverseSummation ? partitions - 1 - i : i;
+      const gradient = gradientFloats(blocks.part('gradient', partition, iteration + 1), start, end);
+      if (i === 0) this.updater.begin(gradient);
+      else this.updater.add(gradient);
+    }
+    return this.updater.finish(totalWeight, old, { step: iteration, lr });
+  }
+
+  private batchOf(partition: number, iteration: number): Columns {
+    const owned = this.partitions.get(partition)!;
+    const { iterationsPerEpoch, seed } = this.plan;
+    const epoch = Math.floor(iteration / iterationsPerEpoch);
+    if (owned.epoch !== epoch) {
+      owned.order = epochOrder(seed, epoch, partition, owned.columns.count);
+      owned.epoch = epoch;
+    }
+    const { start, end } = share(owned.columns.count, iteration % iterationsPerEpoch, iterationsPerEpoch);
+    return gather(owned.columns, owned.order.subarray(start, end));
+  }
+
+  private loadWeights(version: number): void {
+    if (this.loadedVersion === version) return;
+    loadFlat(this.model, this.layout, floats(this.context.blocks.whole('weights', version)));
+    this.loadedVersion = version;
+  }
+
+  /** Adds the time since the last lap to a phase. */
+  private lap(name: keyof PhaseTimes): void {
+    const now = performance.now();
+    this.times[name] += now - this.markMs;
+    this.markMs = now;
+  }
+}
+
+function noTarget(): ArgumentError {
+  return new ArgumentError('prepare: training needs { input, target }, got no target. Return the labels as target.');
+}

@@ -1,0 +1,390 @@
+/**
+ * @file One run of a Trainer: the driver's side. It counts, opens the loop, advances it from trigger to trigger and reports; it touches no byte of
+ * a block between the first and the last iteration.
+ */
+import { sha256 } from '#platform';
+import type { Columns } from '../data/columns.ts';
+import { type Dataset, materialize } from '../data/dataset.ts';
+import type { Engine, Loop, Stage } from '../engine/engine.ts';
+import type { EngineEvent } from '../engine/events.ts';
+import { task } from '../engine/functions.ts';
+import { ArgumentError } from '../errors.ts';
+import { optimizerFromSpec } from '../optim/index.ts';
+import { Random } from '../random.ts';
+import { phases, trainingBlocks } from './blocks.ts';
+import { drawChaos } from './chaos.ts';
+import { checkIdentity, findCheckpoint, type RunIdentity } from './checkpoint.ts';
+import type { EventQueue } from './event-queue.ts';
+import { type KillCounts, noTimes, type PhaseTimes, phaseNames, type Summary, type TrainEvent } from './events.ts';
+import { type Metric, metricFromSpec } from './metrics.ts';
+import { iterationsPerEpoch, type Layout, stream } from './plan.ts';
+import { type ReplicaReport, type RunPlan, replicaModule } from './replica.ts';
+import { type ModelOfRun, type PinnedBlocks, stagesModule } from './stages.ts';
+
+/** Most iterations per scheduling message. */
+const GROUP = 64;
+/** Iterations over which the rate in iteration events is taken. */
+const RATE_WINDOW = 32;
+const VALIDATION_BATCH = 256;
+
+/** Options of `Trainer.fit`. */
+export interface FitOptions {
+  /** Passes over the data. Default 1. */
+  readonly epochs?: number;
+  /** Records per iteration over all partitions; any size. Default 128. */
+  readonly batchSize?: number;
+  /** Validated at the end of every epoch. */
+  readonly validation?: Dataset<unknown>;
+  readonly metrics?: readonly Metric[];
+  /** Where checkpoints go: at the end of every epoch, at `everyIterations`, and when interrupted. */
+  readonly checkpoint?: { readonly directory: string; readonly everyIterations?: number };
+  /** Goes on from the newest checkpoint in the directory, if there is one. */
+  readonly resume?: boolean;
+  /** Ends the run after the iteration that is running, with a checkpoint and an `interrupted` event. */
+  readonly signal?: AbortSignal;
+  /** Kills workers by a plan drawn from this seed, to prove that it does not matter. */
+  readonly chaos?: number;
+}
+
+/** What a run takes from its Trainer. */
+export interface RunSetup {
+  readonly engine: Engine;
+  readonly layout: Layout;
+  readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations'>;
+  readonly events: EventQueue<TrainEvent>;
+  /** Told as soon as there are weights that can be read. */
+  readonly onBlocks: (run: ModelOfRun, loop: Loop) => void;
+}
+
+/** Runs training to its end; events go to the queue. */
+export async function runTraining(setup: RunSetup, train: Dataset<unknown>, options: FitOptions): Promise<void> {
+  await new Run(setup, options).execute(train);
+}
+
+class Run {
+  private readonly setup: RunSetup;
+  private readonly options: FitOptions;
+  private readonly epochs: number;
+  private readonly batchSize: number;
+  private readonly startMs = performance.now();
+  private readonly kills: KillCounts = { forward: 0, backward: 0, publish: 0, update: 0, checkpoint: 0, random: 0 };
+  private readonly times: PhaseTimes = noTimes();
+  private readonly referenceCalls = new Map<number, number>();
+  private readonly recent: { ms: number; records: number }[] = [];
+  private killTimes: number[] = [];
+  private records = 0;
+  private trainMs = 0;
+  /** The next iteration that has not been reported. */
+  private next = 0;
+  private plan!: RunPlan;
+
+  constructor(setup: RunSetup, options: FitOptions) {
+    this.setup = setup;
+    this.options = options;
+    this.epochs = positive('epochs', options.epochs ?? 1);
+    this.batchSize = positive('batchSize', options.batchSize ?? 128);
+  }
+
+  async execute(train: Dataset<unknown>): Promise<void> {
+    const { engine } = this.setup;
+    const unsubscribe = engine.subscribe((event) => this.onEngineEvent(event));
+    let loop: Loop | null = null;
+    try {
+      const columns = await materialize(train, engine, signalOf(this.options));
+      const validation =
+        this.options.validation && (await materialize(this.options.validation, engine, signalOf(this.options)));
+      const identity = await this.identify(columns);
+      const found = this.options.resume ? await findCheckpoint(this.directory('resume')) : null;
+      if (found !== null) checkIdentity(found, identity);
+      const start = found?.state.iteration ?? 0;
+      this.next = start;
+      this.planKills(start);
+      loop = await this.open(columns, start);
+      await this.stage('initialise', [{ pinned: this.pinned(loop, start), resume: found?.path ?? null }], this.plan);
+      this.report({
+        event: 'start',
+        totalIterations: this.plan.totalIterations,
+        iterationsPerEpoch: this.plan.iterationsPerEpoch,
+        records: columns.reduce((sum, { count }) => sum + count, 0),
+        parameters: this.setup.layout.entries.reduce((sum, { size }) => sum + size, 0),
+        partitions: columns.length,
+        workers: engine.workers,
+        engine: engine.carrier,
+        dataSha256: identity.dataSha256,
+        resumedFrom: found?.path ?? null,
+      });
+      await this.iterate(loop, start, identity, validation ?? null);
+    } finally {
+      unsubscribe();
+      engine.setFaults([]);
+      await loop?.close();
+    }
+  }
+
+  private async iterate(loop: Loop, start: number, identity: RunIdentity, validation: Columns[] | null): Promise<void> {
+    const { engine } = this.setup;
+    const { signal } = this.options;
+    const { totalIterations } = this.plan;
+    const onAbort = (): void => loop.stop();
+    signal?.addEventListener('abort', onAbort);
+    const crossedBefore = engine.sampleBytesCrossed();
+    const viewedBefore = loop.blocks.viewedBytes;
+    let checkpoint: string | null = null;
+    let saved = start;
+    let iteration = start;
+    try {
+      while (iteration < totalIterations && !signal?.aborted) {
+        const before = performance.now();
+        iteration = await loop.advance(Math.min(this.nextTrigger(iteration), iteration + GROUP));
+        this.trainMs += performance.now() - before;
+        if (signal?.aborted && iteration < totalIterations) break;
+        if (this.isCheckpoint(iteration)) {
+          checkpoint = await this.save(loop, iteration, identity);
+          saved = iteration;
+        }
+        if (iteration % this.plan.iterationsPerEpoch === 0 && validation !== null)
+          await this.validate(loop, iteration, validation);
+      }
+      const counted = {
+        driverParameterBytes: loop.blocks.viewedBytes - viewedBefore,
+        sampleBytesCrossed: engine.sampleBytesCrossed() - crossedBefore,
+      };
+      if (this.options.checkpoint && saved !== iteration) checkpoint = await this.save(loop, iteration, identity);
+      this.setup.onBlocks(this.modelOfRun(loop, iteration), loop);
+      const [weightsSha256] = await this.stage('hashWeights', [this.pinned(loop, iteration)]);
+      const event = iteration < totalIterations ? 'interrupted' : 'done';
+      this.report({ event, checkpoint, ...this.summary(weightsSha256 as string, counted) });
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  // Preparation.
+
+  private async identify(columns: readonly Columns[]): Promise<RunIdentity> {
+    const records = columns.reduce((sum, { count }) => sum + count, 0);
+    if (records === 0)
+      throw new ArgumentError('fit: the training data must have a record, got none. Check its source and filters.');
+    const perEpoch = iterationsPerEpoch(records, this.batchSize);
+    const totalIterations = perEpoch * this.epochs;
+    this.plan = { ...this.setup.plan, partitions: columns.length, iterationsPerEpoch: perEpoch, totalIterations };
+    const hashes = (await this.stage('hashColumns', columns)) as string[];
+    const { model, loss, optimizer, schedule, prepare, seed } = this.plan;
+    return {
+      seed,
+      partitions: columns.length,
+      batchSize: this.batchSize,
+      specSha256: hashOf(JSON.stringify([model, loss, optimizer, schedule, prepare])),
+      dataSha256: hashOf(hashes.join('\n')),
+      totalIterations: schedule.name === 'linearDecay' ? totalIterations : 0,
+    };
+  }
+
+  private planKills(start: number): void {
+    const { chaos } = this.options;
+    if (chaos === undefined) return;
+    const { totalIterations, partitions } = this.plan;
+    const checkpoints: number[] = [];
+    for (let t = start + 1; t <= totalIterations; t++) if (this.isCheckpoint(t)) checkpoints.push(t);
+    const plan = drawChaos(chaos, { from: start, to: totalIterations, partitions, checkpoints });
+    this.setup.engine.setFaults(plan.points);
+    this.killTimes = [...plan.times];
+  }
+
+  private open(columns: readonly Columns[], startIteration: number): Promise<Loop> {
+    const { engine, layout } = this.setup;
+    const partitions = columns.length;
+    return engine.openLoop({
+      name: 'train',
+      program: task(replicaModule, 'openReplica', this.plan),
+      units: partitions,
+      inputs: columns,
+      blocks: trainingBlocks(layout.length, partitions, this.stateNames().length),
+      phases,
+      startIteration,
+      onEmit: (value, worker) => this.onReplica(value as ReplicaReport, worker),
+    });
+  }
+
+  private stateNames(): readonly string[] {
+    return optimizerFromSpec(this.plan.optimizer).stateNames;
+  }
+
+  // Triggers.
+
+  private nextTrigger(iteration: number): number {
+    const { iterationsPerEpoch: perEpoch, totalIterations } = this.plan;
+    const after = (every: number): number => every * (Math.floor(iteration / every) + 1);
+    const checkpoint = this.options.checkpoint?.everyIterations;
+    return Math.min(totalIterations, after(perEpoch), checkpoint === undefined ? totalIterations : after(checkpoint));
+  }
+
+  private isCheckpoint(iteration: number): boolean {
+    const { checkpoint } = this.options;
+    if (checkpoint === undefined) return false;
+    const every = checkpoint.everyIterations;
+    return iteration % this.plan.iterationsPerEpoch === 0 || (every !== undefined && iteration % every === 0);
+  }
+
+  private async save(loop: Loop, iteration: number, identity: RunIdentity): Promise<string> {
+    const state = { ...identity, iteration, epoch: Math.floor(iteration / this.plan.iterationsPerEpoch) };
+    const input = { pinned: this.pinned(loop, iteration), directory: this.directory('checkpoint'), state };
+    const [path] = (await this.stage('saveCheckpoint', [input])) as string[];
+    this.report({ event: 'checkpoint', path: path! });
+    return path!;
+  }
+
+  private async validate(loop: Loop, iteration: number, columns: readonly Columns[]): Promise<void> {
+    const metrics = this.options.metrics ?? [];
+    const specs = metrics.map((metric) => metric.toSpec());
+    const args = { run: this.modelOfRun(loop, iteration), metrics: specs, batchSize: VALIDATION_BATCH };
+    const partials = (await this.stage('validate', columns, args)) as unknown[][];
+    const results: Record<string, unknown> = {};
+    for (const [i, metric] of metrics.entries()) {
+      const record = await metricFromSpec(specs[i]!);
+      results[metric.name] = record.result(partials.map((partial) => partial[i]).reduce((a, b) => record.merge(a, b)));
+    }
+    const records = columns.reduce((sum, { count }) => sum + count, 0);
+    this.report({
+      event: 'validation',
+      epoch: Math.ceil(iteration / this.plan.iterationsPerEpoch) - 1,
+      metrics: results,
+      records,
+    });
+  }
+
+  private stage(name: string, inputs: readonly unknown[], args?: unknown): Promise<unknown[]> {
+    const stage: Stage = {
+      name,
+      run: task(stagesModule, name, args),
+      inputs: inputs.map((input, partition) => ({ partition, input })),
+    };
+    return this.setup.engine.run(stage);
+  }
+
+  private pinned(loop: Loop, version: number): PinnedBlocks {
+    return { blocks: loop.blocks.handles, version, layout: this.setup.layout, stateNames: this.stateNames() };
+  }
+
+  private modelOfRun(loop: Loop, version: number): ModelOfRun {
+    const { model, seed, prepare } = this.plan;
+    return { model, seed, prepare, pinned: this.pinned(loop, version) };
+  }
+
+  private directory(op: string): string {
+    const { checkpoint } = this.options;
+    if (checkpoint !== undefined) return checkpoint.directory;
+    throw new ArgumentError(`fit: ${op} needs a checkpoint directory, got none. Pass checkpoint: { directory }.`);
+  }
+
+  // Reports.
+
+  private onReplica(report: ReplicaReport, worker: number): void {
+    if (report.kind === 'left') {
+      for (const name of phaseNames) this.times[name] += report.times[name];
+      this.referenceCalls.set(worker, report.referenceKernelCalls);
+      return;
+    }
+    if (report.iteration < this.next) return; // said twice: its worker was lost before it published
+    this.next = report.iteration + 1;
+    this.records += report.records;
+    if (report.weight === 0) {
+      this.report({ event: 'warning', message: 'the total weight of the batch is 0 (all targets ignored): no update' });
+    }
+    const { loss, lr, records, iteration } = report;
+    this.report({
+      event: 'iteration',
+      epoch: Math.floor(iteration / this.plan.iterationsPerEpoch),
+      loss,
+      lr,
+      records,
+      recordsPerSecond: this.rate(records),
+      workersAlive: this.setup.engine.liveWorkers().length,
+    });
+    this.killByTime(iteration);
+  }
+
+  private rate(records: number): number {
+    this.recent.push({ ms: performance.now(), records });
+    if (this.recent.length > RATE_WINDOW) this.recent.shift();
+    const [first] = this.recent;
+    const last = this.recent[this.recent.length - 1]!;
+    const since = this.recent.slice(1).reduce((sum, entry) => sum + entry.records, 0);
+    return last.ms === first!.ms ? 0 : (1000 * since) / (last.ms - first!.ms);
+  }
+
+  /** Random kills of the chaos plan: a random worker, a random moment after the given fraction of the run. */
+  private killByTime(iteration: number): void {
+    while (this.killTimes.length > 0 && iteration >= this.killTimes[0]! * this.plan.totalIterations) {
+      const random = new Random(this.options.chaos!, stream('chaos', 1, this.killTimes.length));
+      this.killTimes.shift();
+      setTimeout(() => {
+        const live = this.setup.engine.liveWorkers();
+        const victim = live[random.below(Math.max(live.length, 1))];
+        if (victim !== undefined) this.setup.engine.killWorker(victim);
+      }, random.below(50));
+    }
+  }
+
+  private onEngineEvent(event: EngineEvent): void {
+    if (event.event === 'killed') {
+      const phase = event.planned?.phase as keyof KillCounts | undefined;
+      this.kills[phase ?? 'random'] += 1;
+    } else if (event.event === 'workerLost') {
+      const { worker, reason, running } = event;
+      this.report({
+        event: 'workerLost',
+        worker,
+        reason,
+        phase: running?.phase ?? null,
+        partition: running?.unit ?? null,
+      });
+    } else if (event.event === 'workerStarted') {
+      this.report({ event: 'workerStarted', worker: event.worker });
+    }
+  }
+
+  private summary(
+    weightsSha256: string,
+    counted: { readonly driverParameterBytes: number; readonly sampleBytesCrossed: number },
+  ): Summary {
+    const { engine } = this.setup;
+    const phasesMs = noTimes();
+    for (const name of phaseNames) phasesMs[name] = this.times[name] / engine.workers;
+    const measured = phaseNames.reduce((sum, name) => sum + phasesMs[name], 0);
+    // What no worker accounts for (messages, groups' starts and ends, replacements) is the scheduling's.
+    phasesMs.schedule += Math.max(0, this.trainMs - measured);
+    return {
+      weightsSha256,
+      recordsPerSecond: this.trainMs === 0 ? 0 : (1000 * this.records) / this.trainMs,
+      trainSeconds: this.trainMs / 1000,
+      workers: engine.workers,
+      partitions: this.plan.partitions,
+      kills: this.kills,
+      ...counted,
+      referenceKernelCalls: [...this.referenceCalls.values()].reduce((sum, calls) => sum + calls, 0),
+      phasesMs,
+      reproducible: true,
+    };
+  }
+
+  private report(event: DistributiveOmit<TrainEvent, 'iteration' | 'elapsedMs'>): void {
+    const full = { iteration: this.next, elapsedMs: performance.now() - this.startMs, ...event };
+    this.setup.events.push(full as TrainEvent);
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function positive(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new ArgumentError(`fit: ${name} must be an integer >= 1, got ${value}. Check ${name}.`, { [name]: value });
+}
+
+function signalOf({ signal }: FitOptions): { readonly signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+function hashOf(text: string): string {
+  return sha256().update(new TextEncoder().encode(text)).digest();
+}
