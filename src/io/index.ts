@@ -1,5 +1,7 @@
 /** @file `shoal/io`: reading and writing files of named arrays. Tensors are made of them by their own rooms. */
+
 import { fileSha256, fileSize, readFile, readFileRange, toPath, writeFileAtomic } from '#platform';
+import { decodeNpy, encodeNpy } from '../codec/npy.ts';
 import {
   decodeEntry,
   encodeSafetensors,
