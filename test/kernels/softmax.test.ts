@@ -1,0 +1,152 @@
+/** Against definitions written independently of the references: naive formulas in double precision, and finite differences. */
+import { describe, expect, it } from 'vitest';
+import { callArrays, referenceArrays } from '../../kernels/index.ts';
+import {
+  cross_entropy_f32,
+  cross_entropy_f32_gradient,
+  log_softmax_f32,
+  log_softmax_f32_gradient,
+  nll_f32,
+  nll_f32_gradient,
+} from '../../kernels/softmax.ts';
+import { Random } from '../../src/random.ts';
+
+const rows = 5;
+const columns = 7;
+const sizes = { rows, columns };
+const ignoreIndex = -100;
+const targets = Int32Array.of(3, 0, -100, 6, 3);
+const random = new Random(1);
+const logits = Float64Array.from({ length: rows * columns }, () => 3 * random.normal());
+
+/** log-softmax by its definition, safe here because the logits are small. */
+function naiveLogSoftmax(x: Float64Array): Float64Array {
+  return x.map((value, i) => {
+    const row = x.subarray(i - (i % columns), i - (i % columns) + columns);
+    return value - Math.log(row.reduce((total, v) => total + Math.exp(v), 0));
+  });
+}
+
+function crossEntropy64(x: Float64Array): { sum: number; count: number; probabilities: Float64Array } {
+  const [probabilities, sum, count] = [new Float64Array(x.length), new Float64Array(1), new Float64Array(1)];
+  referenceArrays(cross_entropy_f32, { logits: x, targets, probabilities, sum, count, ...sizes, ignoreIndex });
+  return { sum: sum[0]!, count: count[0]!, probabilities };
+}
+
+/** The largest distance between two arrays. */
+function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  return Array.from(a).reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
+}
+
+describe('double precision', () => {
+  const expected = naiveLogSoftmax(logits);
+  const loss = [0, 1, 3, 4].reduce((total, row) => total - expected[row * columns + targets[row]!]!, 0);
+
+  it('log-softmax is its definition', () => {
+    const y = new Float64Array(logits.length);
+    referenceArrays(log_softmax_f32, { x: logits, y, ...sizes });
+    expect(distance(y, expected)).toBeLessThan(1e-13);
+  });
+
+  it('nll picks the targets and counts the rows that are not ignored', () => {
+    const [sum, count] = [new Float64Array(1), new Float64Array(1)];
+    referenceArrays(nll_f32, { logProbabilities: expected, targets, sum, count, ...sizes, ignoreIndex });
+    expect(sum[0]).toBeCloseTo(loss, 12);
+    expect(count[0]).toBe(4);
+  });
+
+  it('cross-entropy is the two together, with softmax left behind', () => {
+    const fused = crossEntropy64(logits);
+    expect(fused.sum).toBeCloseTo(loss, 12);
+    expect(fused.count).toBe(4);
+    expect(distance(fused.probabilities, expected.map(Math.exp))).toBeLessThan(1e-14);
+  });
+
+  it('the gradients are those of finite differences', () => {
+    const gradSum = Float64Array.of(1.7);
+    const gradLogits = new Float64Array(logits.length);
+    referenceArrays(cross_entropy_f32_gradient, {
+      gradSum,
+      probabilities: crossEntropy64(logits).probabilities,
+      targets,
+      gradLogits,
+      ...sizes,
+      ignoreIndex,
+    });
+    const h = 1e-6;
+    const differences = logits.map((_, i) => {
+      const moved = (step: number) => crossEntropy64(logits.map((value, j) => (i === j ? value + step : value))).sum;
+      return (1.7 * (moved(h) - moved(-h))) / (2 * h);
+    });
+    // Truncation h^2 and rounding 1e-16 * 20 / h.
+    expect(distance(gradLogits, differences)).toBeLessThan(1e-8);
+    // The composed way gives the same: nll's gradient through log-softmax's.
+    const gradY = new Float64Array(logits.length);
+    referenceArrays(nll_f32_gradient, { gradSum, targets, gradX: gradY, ...sizes, ignoreIndex });
+    const composed = new Float64Array(logits.length);
+    referenceArrays(log_softmax_f32_gradient, { gradY, y: expected, gradX: composed, ...sizes });
+    expect(distance(gradLogits, composed)).toBeLessThan(1e-14);
+  });
+});
+
+describe('float32 corners', () => {
+  function logSoftmax(x: readonly number[]): number[] {
+    const y = new Float32Array(x.length);
+    callArrays(log_softmax_f32, { x: Float32Array.from(x), y, rows: 1, columns: x.length });
+    return [...y];
+  }
+
+  function crossEntropy(x: readonly number[], classes: readonly number[], ignored = -100): [number, number] {
+    const [sum, count] = [new Float32Array(1), new Float32Array(1)];
+    const n = classes.length;
+    const probabilities = new Float32Array(x.length);
+    callArrays(cross_entropy_f32, {
+      logits: Float32Array.from(x),
+      targets: Int32Array.from(classes),
+      probabilities,
+      sum,
+      count,
+      rows: n,
+      columns: n === 0 ? 3 : x.length / n,
+      ignoreIndex: ignored,
+    });
+    return [sum[0]!, count[0]!];
+  }
+
+  it('large logits do not overflow', () => {
+    expect(logSoftmax([1000, 0])).toEqual([0, -1000]);
+    expect(logSoftmax([-1000, -1000])[0]).toBeCloseTo(-Math.LN2, 6);
+    expect(crossEntropy([1e30, -1e30], [1])[0]).toBe(Math.fround(2e30));
+  });
+
+  it('-inf excludes a class; nothing but -inf, inf and NaN give NaN, as in PyTorch', () => {
+    expect(logSoftmax([-Infinity, 3])).toEqual([-Infinity, 0]);
+    for (const row of [
+      [-Infinity, -Infinity],
+      [Infinity, 1],
+      [Number.NaN, 1],
+    ])
+      expect(logSoftmax(row).every(Number.isNaN)).toBe(true);
+  });
+
+  it('a batch with every row ignored, or without rows, has sum 0 and count 0', () => {
+    expect(crossEntropy([1, 2, 3, 4], [7, 7], 7)).toEqual([0, 0]);
+    expect(crossEntropy([], [])).toEqual([0, 0]);
+  });
+
+  it('an ignored row may hold NaN', () => {
+    const [sum, count] = crossEntropy([Number.NaN, 1, 0, 0], [-100, 1]);
+    expect([Math.abs(sum - Math.LN2) < 1e-7, count]).toEqual([true, 1]);
+  });
+
+  it('a class outside the columns makes the loss NaN instead of reading elsewhere', () => {
+    for (const outside of [2, -1, 2 ** 31 - 1, -(2 ** 31)]) expect(crossEntropy([1, 2], [outside])[0]).toBeNaN();
+  });
+
+  it('is close to double precision: 4 ulp of the largest term for ordinary logits', () => {
+    const y = new Float32Array(logits.length);
+    callArrays(log_softmax_f32, { x: Float32Array.from(logits), y, ...sizes });
+    // |y| < 32: each of the subtractions and the logarithm rounds by at most 2^-24 * 16.
+    expect(distance(y, naiveLogSoftmax(Float64Array.from(Float32Array.from(logits))))).toBeLessThan(4 * 16 * 2 ** -24);
+  });
+});
