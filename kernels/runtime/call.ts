@@ -16,6 +16,8 @@ interface Plan {
   readonly scratch: ScratchParameter | undefined;
   /** Name and position of each size and flag, for computing lengths. */
   readonly sizes: readonly (readonly [name: string, index: number])[];
+  /** Their values in the latest call; one object for all calls, because kernels are called some hundred times in a training step. */
+  readonly latest: Record<string, number>;
 }
 
 const plans = new Map<Kernel, Plan>();
@@ -32,7 +34,13 @@ function planOf(kernel: Kernel): Plan {
   const sizes = values.flatMap(({ name, kind }, index) =>
     kind === 'size' || kind === 'flag' ? [[name, index] as const] : [],
   );
-  const plan: Plan = { run, valueCount: values.length, scratch: found?.kind === 'scratch' ? found : undefined, sizes };
+  const plan: Plan = {
+    run,
+    valueCount: values.length,
+    scratch: found?.kind === 'scratch' ? found : undefined,
+    sizes,
+    latest: Object.fromEntries(sizes.map(([name]) => [name, 0])),
+  };
   plans.set(kernel, plan);
   return plan;
 }
@@ -54,13 +62,13 @@ export function sizesOf(kernel: Kernel, values: readonly unknown[]): Sizes {
  */
 export function callPointers(kernel: Kernel, values: readonly number[]): void {
   const plan = planOf(kernel);
-  invariant(values.length === plan.valueCount, `${kernel.name} takes ${plan.valueCount} values, got ${values.length}`);
+  if (values.length !== plan.valueCount)
+    invariant(false, `${kernel.name} takes ${plan.valueCount} values, got ${values.length}`);
   if (plan.scratch === undefined) {
     runGuarded(kernel, plan.run, values);
   } else {
-    const sizes: Record<string, number> = {};
-    for (const [name, index] of plan.sizes) sizes[name] = values[index]!;
-    runGuarded(kernel, plan.run, [...values, scratch(plan.scratch.bytes(sizes))]);
+    for (let i = 0; i < plan.sizes.length; i++) plan.latest[plan.sizes[i]![0]] = values[plan.sizes[i]![1]]!;
+    runGuarded(kernel, plan.run, [...values, scratch(plan.scratch.bytes(plan.latest))]);
   }
 }
 

@@ -15,7 +15,7 @@ import { formatShape, sameShape } from '../shape.ts';
 import { createStorage, endPass, freeStorage, viewOf } from '../tensor/arena.ts';
 import { ones } from '../tensor/create.ts';
 import type { BackwardContext, GraphNode, Tensors } from '../tensor/graph.ts';
-import { currentScope, storageScope } from '../tensor/scope.ts';
+import { currentScope, storageScope, storagesIn } from '../tensor/scope.ts';
 import type { Storage } from '../tensor/storage.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
@@ -107,9 +107,7 @@ function run(
   const seeds = roots.map((root, i) => [root, checkSeed(op, root, gradients[i])] as const);
   const order = collect(op, roots, wanted);
   const pass = (): Map<Target, Tensor> => walk(order, seeds, wanted, createGraph, retainGraph);
-  const found = createGraph
-    ? withGrad(true, pass)
-    : withGrad(false, () => storageScope(pass, (result) => [...result.values()].map((gradient) => gradient.storage)));
+  const found = createGraph ? withGrad(true, pass) : withGrad(false, () => storageScope(pass, storagesIn));
   if (!retainGraph) recycle(order, roots);
   return found;
 }
@@ -276,7 +274,13 @@ function inputGradients(
   };
   const rule = (): readonly (Tensor | undefined)[] => node.op.backward!(context, gradient);
   if (createGraph) return rule();
-  return storageScope(rule, (parts) => parts.flatMap((part) => (part === undefined ? [] : [part.storage])));
+  return storageScope(rule, storagesOf);
+}
+
+function storagesOf(parts: readonly (Tensor | undefined)[]): Storage[] {
+  const storages: Storage[] = [];
+  for (const part of parts) if (part !== undefined) storages.push(part.storage);
+  return storages;
 }
 
 /**

@@ -82,6 +82,8 @@ export function oneDType(op: string, inputs: readonly Tensor[]): DType {
   return dtype;
 }
 
+const nothing: readonly never[] = [];
+
 /** Applies an operation: checks, computes, and records a node if gradients flow through an input. */
 export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): Tensor {
   const operands = inputs as unknown as Tensors;
@@ -89,27 +91,8 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): T
   const shape = op.shape(inputShapes, attributes);
   const dtype = (op.dtype ?? oneFloat)(op.name, inputs, attributes);
   beginOperation();
-  const hidden: Storage[] = [];
   const output = op.shares ? sharedStorage(op.name, operands[0]) : createStorage(dtype, sizeOf(shape), op.name);
-  try {
-    op.forward?.({
-      inputs: operands,
-      attributes,
-      shape,
-      dtype,
-      output,
-      run: (kernel, values) => runKernel(op.name, kernel, dtype, values),
-      hide: (hiddenDType, length) => {
-        const storage = createStorage(hiddenDType, length, op.name);
-        hidden.push(storage);
-        return storage;
-      },
-    });
-  } catch (error) {
-    if (!op.shares) freeStorage(output);
-    hidden.forEach(freeStorage);
-    throw error;
-  }
+  const hidden = op.forward === undefined ? nothing : compute(op, operands, attributes, shape, dtype, output);
   const differentiable = op.backward !== undefined || op.composed !== undefined;
   if (!gradEnabled || !differentiable || !inputs.some((input) => input.requiresGrad) || !isFloating(dtype)) {
     hidden.forEach(freeStorage);
@@ -123,15 +106,47 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): T
     dtype,
     inputShapes,
     edges: inputs.map((input) => input.node ?? (input.requiresGrad ? input : undefined)),
-    saved: [],
-    inputs: op.composed === undefined ? [] : inputs.map(save),
+    saved: nothing,
+    inputs: op.composed === undefined ? nothing : inputs.map(save),
     hidden,
     output: op.shares ? undefined : output,
     consumed: false,
   };
   const result = new Tensor(output, shape, node);
-  node.saved = (op.saves ?? []).map((index) => save(index === 'output' ? result : inputs[index]!));
+  if (op.saves !== undefined) node.saved = op.saves.map((index) => save(index === 'output' ? result : inputs[index]!));
   return result;
+}
+
+/** Runs `forward`; returns the cells that it hid. When it throws, nothing is left behind. */
+function compute<A>(
+  op: Op<A>,
+  inputs: Tensors,
+  attributes: A,
+  shape: Shape,
+  dtype: DType,
+  output: Storage,
+): readonly Storage[] {
+  let hidden: Storage[] | undefined;
+  try {
+    op.forward!({
+      inputs,
+      attributes,
+      shape,
+      dtype,
+      output,
+      run: (kernel, values) => runKernel(op.name, kernel, dtype, values),
+      hide: (hiddenDType, length) => {
+        const storage = createStorage(hiddenDType, length, op.name);
+        hidden = [...(hidden ?? nothing), storage];
+        return storage;
+      },
+    });
+    return hidden ?? nothing;
+  } catch (error) {
+    freeStorage(output);
+    hidden?.forEach(freeStorage);
+    throw error;
+  }
 }
 
 function sharedStorage(op: string, tensor: Tensor): Storage {
@@ -145,12 +160,11 @@ function save(tensor: Tensor): SavedTensor {
 
 /** Runs a kernel on operands in contract order: WebAssembly for float32, the reference for float64. */
 export function runKernel(op: string, kernel: Kernel, dtype: DType, values: readonly Operand[]): void {
-  if (dtype === 'float32')
-    callPointers(
-      kernel,
-      values.map((value) => toPointer(op, value)),
-    );
-  else {
+  if (dtype === 'float32') {
+    const pointers = new Array<number>(values.length);
+    for (let i = 0; i < values.length; i++) pointers[i] = toPointer(op, values[i]);
+    callPointers(kernel, pointers);
+  } else {
     // Bringing a cell in may grow the memory, which kills views: no operand of a reference is brought in.
     callReference(
       kernel,

@@ -69,8 +69,8 @@ export const nllLossOp = defineOp<Labels>({
     const count = hide(x.dtype, 1);
     run(softmaxKernels.nll_f32, [x, targets, output, count, x.shape[0], x.shape[1], ignoreIndex]);
   },
-  backward: ({ inputShapes: [shape], attributes }, gradient) => [
-    apply(nllLossGradientOp, [gradient], { ...attributes, to: shape }),
+  backward: ({ inputShapes: [shape], attributes: { targets, ignoreIndex } }, gradient) => [
+    apply(nllLossGradientOp, [gradient], { targets, ignoreIndex, to: shape }),
   ],
   composed: ([x], labels) => {
     const rows = composedRows(labels);
@@ -123,8 +123,8 @@ export const crossEntropyOp = defineOp<Labels>({
       ignoreIndex,
     ]);
   },
-  backward: ({ hidden: [probabilities], inputShapes: [shape], attributes }, gradient) => [
-    apply(crossEntropyGradientOp, [gradient], { ...attributes, probabilities: probabilities!, to: shape }),
+  backward: ({ hidden: [probabilities], inputShapes: [shape], attributes: { targets, ignoreIndex } }, gradient) => [
+    apply(crossEntropyGradientOp, [gradient], { targets, ignoreIndex, probabilities: probabilities!, to: shape }),
   ],
   composed: ([x], labels) => apply(nllLossOp, [logSoftmax(x)], labels),
 });

@@ -124,7 +124,7 @@ export function max(x: Tensor, dim: number, options: ReduceOptions = {}): { valu
   }
   const shape = without(source.shape, range);
   const indices = new Tensor(createStorage('int32', sizeOf(shape), 'max'), shape);
-  const values = apply(maxOp, [source], { ...range, indices });
+  const values = apply(maxOp, [source], { first, end: first + 1, indices });
   if (!options.keepdim || x.rank === 0) return { values, indices };
   const kept = keptShape(x, [range]);
   return { values: reshape(values, kept), indices: reshape(indices, kept) };

@@ -76,14 +76,15 @@ function flatten(data: unknown, shape: Shape, dim: number, out: number[]): void 
 }
 
 /**
- * A tensor with a copy of `data`: a number, nested arrays (the shape is theirs), or a typed array (one dimension; `reshape` it).
+ * A tensor with a copy of `data`: a number, nested arrays (the shape is theirs), or a typed array (one dimension unless `shape` says otherwise).
  *
- * @throws ShapeError for ragged arrays; @throws DTypeError for values that the dtype cannot hold; @throws ArgumentError for other elements.
+ * @throws ShapeError for ragged arrays or a shape with another number of elements; @throws DTypeError for values that the dtype cannot hold; @throws ArgumentError for other elements.
  * @see https://pytorch.org/docs/stable/generated/torch.tensor.html
  * @example
  * const x = tensor([[1, 2], [3, 4]], { requiresGrad: true });
+ * const images = tensor(pixels, { shape: [batch, 1, 28, 28] });
  */
-export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
+export function tensor(data: TensorData, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
   if (ArrayBuffer.isView(data)) {
     const found = dtypeOfArray.get(data.constructor);
     if (found === undefined) {
@@ -91,15 +92,15 @@ export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
         `tensor: typed arrays must be Float32Array, Float64Array, Int32Array or Uint8Array, got ${data.constructor.name}. Convert it first.`,
       );
     }
-    return fromTypedArray(data, [data.length], { dtype: found, ...options });
+    return fromTypedArray(data, options.shape ?? [data.length], { dtype: found, ...options });
   }
-  const shape = shapeOfNested(data);
+  const nested = shapeOfNested(data);
   const values: number[] = [];
-  flatten(data, shape, 0, values);
+  flatten(data, nested, 0, values);
   let first: unknown = data;
   while (Array.isArray(first)) first = first[0];
   const dtype = options.dtype ?? (typeof first === 'boolean' ? 'bool' : 'float32');
-  return fromTypedArray(values, shape, { ...options, dtype });
+  return fromTypedArray(values, options.shape ?? nested, { ...options, dtype });
 }
 
 /**

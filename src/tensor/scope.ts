@@ -31,20 +31,20 @@ export function registerInScope(storage: Storage): void {
  * Runs `fn`; then frees every cell created inside that `survivors(result)` does not list and that is not kept. Survivors belong to the
  * enclosing scope, if there is one. When `fn` throws, everything created inside is freed.
  */
-export function storageScope<T>(fn: () => T, survivors: (result: T) => Iterable<Storage>): T {
+export function storageScope<T>(fn: () => T, survivors: (result: T) => readonly Storage[] | ReadonlySet<Storage>): T {
   const scope: Scope = { parent: current, created: [] };
   current = scope;
-  let alive: Set<Storage> | undefined;
+  let alive: readonly Storage[] | ReadonlySet<Storage> = [];
   try {
     const result = fn();
-    alive = new Set(survivors(result));
+    alive = survivors(result);
     return result;
   } finally {
     current = scope.parent;
     for (const storage of scope.created) {
       if (storage.recycled || storage.scope !== scope) continue;
       if (storage.kept) storage.scope = undefined;
-      else if (alive?.has(storage)) moveTo(storage, scope.parent);
+      else if ('has' in alive ? alive.has(storage) : alive.includes(storage)) moveTo(storage, scope.parent);
       else freeStorage(storage);
     }
   }

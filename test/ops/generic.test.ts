@@ -86,7 +86,8 @@ describe.each([...ops.values()].map((op) => [op.name, op] as const))('%s', (name
           const result = sample.call(...tensorsOf(values, 'float32'));
           if (differentiable) backward(weighted(result));
         });
-      once();
+      // What earlier tests left resident moves out within three backward passes.
+      for (let i = 0; i < 3; i++) once();
       const before = blockCount();
       for (let i = 0; i < 5; i++) once();
       expect(blockCount()).toBe(before);
@@ -118,8 +119,8 @@ describe.each([...ops.values()].map((op) => [op.name, op] as const))('%s', (name
         const twice = tensorsOf(values, 'float32');
         backward(weighted(sample.call(...twice)).add(weighted(sample.call(...twice))));
         once.forEach((input, i) => {
-          const doubled = Float32Array.from(input.grad!.toTypedArray(), (x) => 2 * x);
-          expect(twice[i]!.grad!.toTypedArray()).toEqual(doubled);
+          const doubled = Float32Array.from(input.grad?.toTypedArray() ?? [], (x) => 2 * x);
+          expect(twice[i]!.grad?.toTypedArray() ?? new Float32Array(0)).toEqual(doubled);
         });
       });
     });

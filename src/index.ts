@@ -1,0 +1,67 @@
+/** @file `shoal`: tensors, operations on them, gradients; modules as `nn`, optimizers as `optim`. */
+import './install.ts';
+
+export { type BackwardOptions, type GradcheckOptions, grad, gradcheck, gradgradcheck } from './autograd/index.ts';
+export type { DType } from './dtype.ts';
+export { ShoalError } from './errors.ts';
+export * as nn from './nn/index.ts';
+export {
+  abs,
+  add,
+  amax,
+  argmax,
+  cat,
+  div,
+  exp,
+  expand,
+  flatten,
+  indexSelect,
+  isGradEnabled,
+  log,
+  matmul,
+  max,
+  maximum,
+  mean,
+  mul,
+  narrow,
+  neg,
+  noGrad,
+  permute,
+  reciprocal,
+  relu,
+  reshape,
+  select,
+  sigmoid,
+  softmax,
+  sqrt,
+  square,
+  stack,
+  sub,
+  sum,
+  tanh,
+  transpose,
+} from './ops/index.ts';
+export * as optim from './optim/index.ts';
+export {
+  type ArenaStatistics,
+  arange,
+  arenaStatistics,
+  fromTypedArray,
+  full,
+  isTensor,
+  manualSeed,
+  type NestedNumbers,
+  ones,
+  onesLike,
+  type RandomKey,
+  rand,
+  randn,
+  scope,
+  Tensor,
+  type TensorData,
+  type TensorOptions,
+  tensor,
+  withRandomKey,
+  zeros,
+  zerosLike,
+} from './tensor/index.ts';
