@@ -170,7 +170,22 @@ export class WorkerRuntime {
   }
 }
 
+/** Codes of errors that the same input gives again, besides those of functions that cannot be loaded. */
+const deterministicCodes: ReadonlySet<string> = new Set([
+  'DEADLOCK',
+  'MAIN_IN_WORKER',
+  'FUNCTION_NOT_ASYNC',
+  'FUNCTION_RESULT',
+  'PREPARE_ASYNC',
+  'SCHEMA',
+  'ZIP_LENGTH',
+  'SHAPE',
+  'DTYPE',
+  'ARGUMENT',
+]);
+
+/** Whether another attempt cannot help. */
 function isFinal(thrown: unknown): boolean {
   const code = thrown instanceof Error ? String((thrown as { code?: unknown }).code) : '';
-  return code === 'DEADLOCK' || permanentCodes.has(code);
+  return permanentCodes.has(code) || deterministicCodes.has(code);
 }

@@ -1,5 +1,5 @@
 /** @file Moving weights between modules, flat vectors and state dicts. */
-
+import '../nn/index.ts';
 import type { Module } from '../nn/module.ts';
 import { type ModuleSpec, moduleFromSpec } from '../nn/spec.ts';
 import { type Layout, layoutOf, stream } from './plan.ts';
