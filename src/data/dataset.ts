@@ -11,6 +11,9 @@ import type { Action } from './stage.ts';
 /** A value, or a promise of it. */
 type Later<T> = T | PromiseLike<T>;
 
+/** A dataset of whatever records: what it takes to compute them. */
+export type AnyDataset = Pick<Dataset<unknown>, 'plan'>;
+
 /** What a function of `mapPartitions` may return: anything iterable, now or later. */
 type Produces<T> = Later<Iterable<T> | AsyncIterable<T>>;
 
@@ -271,8 +274,8 @@ let implicitEngine: Engine | null = null;
  * @param options.schema dtype and shape of every field; else that of the dataset's `cache`, of its source, or of the first record.
  * @throws EngineError `SCHEMA` (rejects) for records that are not numbers and typed arrays of one shape
  */
-export function materialize<T>(
-  dataset: Dataset<T>,
+export function materialize(
+  dataset: AnyDataset,
   engine: Engine,
   options: ActionOptions & { readonly schema?: Schema } = {},
 ): Promise<Columns[]> {

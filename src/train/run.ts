@@ -4,7 +4,7 @@
  */
 import { sha256 } from '#platform';
 import type { Columns } from '../data/columns.ts';
-import { type Dataset, materialize } from '../data/dataset.ts';
+import { type AnyDataset, materialize } from '../data/dataset.ts';
 import type { Engine, Loop, Stage } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';
 import { task } from '../engine/functions.ts';
@@ -34,7 +34,7 @@ export interface FitOptions {
   /** Records per iteration over all partitions; any size. Default 128. */
   readonly batchSize?: number;
   /** Validated at the end of every epoch. */
-  readonly validation?: Dataset<unknown>;
+  readonly validation?: AnyDataset;
   readonly metrics?: readonly Metric[];
   /** Where checkpoints go: at the end of every epoch, at `everyIterations`, and when interrupted. */
   readonly checkpoint?: { readonly directory: string; readonly everyIterations?: number };
@@ -57,7 +57,7 @@ export interface RunSetup {
 }
 
 /** Runs training to its end; events go to the queue. */
-export async function runTraining(setup: RunSetup, train: Dataset<unknown>, options: FitOptions): Promise<void> {
+export async function runTraining(setup: RunSetup, train: AnyDataset, options: FitOptions): Promise<void> {
   await new Run(setup, options).execute(train);
 }
 
@@ -85,7 +85,7 @@ class Run {
     this.batchSize = positive('batchSize', options.batchSize ?? 128);
   }
 
-  async execute(train: Dataset<unknown>): Promise<void> {
+  async execute(train: AnyDataset): Promise<void> {
     const { engine } = this.setup;
     const unsubscribe = engine.subscribe((event) => this.onEngineEvent(event));
     let loop: Loop | null = null;

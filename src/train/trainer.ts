@@ -80,7 +80,7 @@ export class Trainer {
    *
    * @throws ArgumentError, EngineError, CheckpointError
    */
-  async *fit(train: Dataset<unknown>, options: FitOptions = {}): AsyncGenerator<TrainEvent, void, undefined> {
+  async *fit(train: AnyDataset, options: FitOptions = {}): AsyncGenerator<TrainEvent, void, undefined> {
     if (this.running)
       throw new ShoalError(
         'TRAINER_BUSY',
@@ -132,7 +132,7 @@ export class Trainer {
    *
    * @throws ShoalError `NOT_TRAINED` before `fit` has ended.
    */
-  predict(dataset: Dataset<unknown>, options: { readonly batchSize?: number } = {}): Dataset<Float32Array> {
+  predict<T>(dataset: Dataset<T>, options: { readonly batchSize?: number } = {}): Dataset<Float32Array> {
     const { run } = this.state('predict');
     const args = { run, batchSize: options.batchSize ?? 256 };
     return dataset.on(this.engine).mapPartitions(task(predictModule, 'predictPartition', args));
