@@ -4,6 +4,7 @@
  */
 import {
   draftFolder,
+  type FolderDraft,
   fileSize,
   joinPath,
   listFolder,
@@ -69,8 +70,9 @@ export async function writeCheckpoint(
   between: (offset: number) => void = () => {},
 ): Promise<string> {
   const path = checkpointPath(directory, state.iteration);
-  const draft = await draftFolder(path);
+  let draft: FolderDraft | undefined;
   try {
+    draft = await draftFolder(path);
     const model = encodeSafetensors(modelArrays(flat));
     const optimizer = encodeSafetensors(optimizerArrays(flat));
     await writeInto(joinPath(draft.path, 'model.safetensors'), model);
@@ -90,7 +92,7 @@ export async function writeCheckpoint(
     await draft.commit();
     between(2);
   } catch (thrown) {
-    await draft.discard();
+    await draft?.discard();
     const message = `checkpoint: cannot write ${path} (${thrown instanceof Error ? thrown.message : String(thrown)}). Free some space or choose another folder.`;
     throw thrown instanceof ShoalError && thrown.code.startsWith('CHECKPOINT_')
       ? thrown
