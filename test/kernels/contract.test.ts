@@ -95,10 +95,7 @@ function checkAlias(samples: KernelSamples, numbers: Numbers, seed: number, alia
 
 describe.each(allSamples.map((samples) => [samples.kernel.name, samples] as const))('%s', (_name, samples) => {
   const { kernel } = samples;
-  const numbers =
-    samples.numbers === undefined
-      ? fc.constantFrom(...samples.grid)
-      : fc.oneof(samples.numbers, fc.constantFrom(...samples.grid));
+  const numbers = samples.numbers ?? fc.constantFrom(...samples.grid);
 
   it('equals its f32 reference bit for bit and stays inside its buffers, over the grid', () => {
     for (const [index, sizes] of samples.grid.entries()) checkCall(samples, sizes, index, kinds[index % 3]!, index % 4);
@@ -117,7 +114,13 @@ describe.each(allSamples.map((samples) => [samples.kernel.name, samples] as cons
       fc.property(numbers, fc.nat(), (sizes, seed) => {
         const values = drawValues(samples, sizes, seed, 'ordinary');
         const first = runGuarded(kernel, values, 0);
-        for (const offset of [0, 1, 2, 3]) expect(runGuarded(kernel, values, offset).values).toEqual(first.values);
+        for (const offset of [0, 1, 2, 3]) {
+          runGuarded(kernel, values, offset).values.forEach((value, index) => {
+            // Not toEqual, which takes a minute on large arrays.
+            if (typeof value !== 'number')
+              expect(firstDifference(value, first.values[index] as KernelArray)).toBeUndefined();
+          });
+        }
       }),
       { numRuns: 8 },
     );
@@ -134,14 +137,14 @@ describe.each(allSamples.map((samples) => [samples.kernel.name, samples] as cons
 
   it.runIf(samples.exact)('computes whole numbers exactly: f32 = f64 with zero tolerance', () => {
     fc.assert(
-      fc.property(samples.numbers ?? fc.constantFrom(...samples.grid), fc.nat(), (sizes, seed) => {
+      fc.property(numbers, fc.nat(), (sizes, seed) => {
         const values = drawValues(samples, sizes, seed, 'integers');
         const actual = runGuarded(kernel, values, 0).values;
         const truth = runReference64(kernel, values);
         passedParameters(kernel).forEach((parameter, index) => {
           if (!isBuffer(parameter)) return;
           const exact = truth[index] as KernelArray;
-          expect([...(actual[index] as KernelArray)], parameter.name).toEqual([...exact]);
+          expect(firstDifference(actual[index] as KernelArray, exact), parameter.name).toBeUndefined();
           expect(
             exact.every((value) => Number.isFinite(value)),
             `${parameter.name} is finite`,
