@@ -1,0 +1,288 @@
+/**
+ * The scheduler as a deterministic simulation: a world without clocks and threads executes its commands, and fast-check draws what happens next:
+ * which worker takes a step, fails, hangs or dies, which message arrives late. A failure prints the seed that replays it.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { NOBODY } from '../../src/engine/blocks.ts';
+import { balanceUnits, coverUnits } from '../../src/engine/owners.ts';
+import { type Command, Scheduler, type SchedulerEvent } from '../../src/engine/scheduler.ts';
+
+const MAX_ATTEMPTS = 4;
+const error = { name: 'Error', message: 'drawn failure' };
+
+interface SimulatedWorker {
+  readonly id: number;
+  ready: boolean;
+  terminated: boolean;
+  task: { job: number; task: number; attempt: number } | null;
+  /** Entries into the loop that it has been told and has not answered, oldest first. */
+  entries: { epoch: number; units: readonly number[] }[];
+}
+
+/** Executes commands the way the live driver and its workers do, one drawn step at a time. */
+class World {
+  readonly scheduler = new Scheduler({ maxAttempts: MAX_ATTEMPTS, maxStartFailures: 4 });
+  readonly workers = new Map<number, SimulatedWorker>();
+  readonly delivered: string[] = [];
+  readonly ended = new Map<number, string>();
+  readonly log: [SchedulerEvent, Command[]][] = [];
+  readonly iterations: number[];
+  owners: readonly number[];
+  epoch = 0;
+  limit = 0;
+  advanced = 0;
+
+  constructor(workers: number, units: number) {
+    this.owners = new Array<number>(units).fill(NOBODY);
+    this.iterations = new Array<number>(units).fill(0);
+    this.send({ type: 'start', workers });
+  }
+
+  send(event: SchedulerEvent): void {
+    const commands = this.scheduler.step(event);
+    this.log.push([event, structuredClone(commands)]);
+    for (const command of commands) this.execute(command);
+  }
+
+  private execute(command: Command): void {
+    switch (command.type) {
+      case 'startWorker':
+        this.workers.set(command.worker, {
+          id: command.worker,
+          ready: false,
+          terminated: false,
+          task: null,
+          entries: [],
+        });
+        return;
+      case 'terminate':
+        this.workers.get(command.worker)!.terminated = true;
+        return;
+      case 'runTask': {
+        const worker = this.workers.get(command.worker)!;
+        expect(worker, 'no task on a dead worker').toMatchObject({
+          ready: true,
+          terminated: false,
+          task: null,
+          entries: [],
+        });
+        expect(command.attempt).toBeLessThanOrEqual(MAX_ATTEMPTS);
+        worker.task = { job: command.job, task: command.task, attempt: command.attempt };
+        return;
+      }
+      case 'deliver':
+        expect(this.ended.has(command.job), 'no result after the end').toBe(false);
+        this.delivered.push(`${command.job}:${command.task}`);
+        return;
+      case 'setOwners':
+        for (const [unit, owner] of command.owners.entries()) {
+          const before = this.owners[unit]!;
+          const moved = before !== NOBODY && owner !== NOBODY && before !== owner;
+          if (moved)
+            expect(this.isInside(before), 'a unit moves away only from a worker that is gone or outside').toBe(false);
+        }
+        this.owners = command.owners;
+        this.epoch++;
+        return;
+      case 'enterLoop': {
+        const worker = this.workers.get(command.worker)!;
+        expect(worker.ready && !worker.terminated).toBe(true);
+        worker.entries.push({ epoch: this.epoch, units: command.units });
+        return;
+      }
+      case 'advanced':
+        expect(this.iterations.every((iteration) => iteration === this.limit)).toBe(true);
+        this.advanced++;
+        return;
+      case 'endJob':
+        expect(this.ended.has(command.job), 'a job ends once').toBe(false);
+        this.ended.set(command.job, command.reason);
+        return;
+      default:
+        return;
+    }
+  }
+
+  private isInside(id: number): boolean {
+    const worker = this.workers.get(id);
+    return worker?.entries.some(({ epoch }) => epoch === this.epoch) ?? false;
+  }
+
+  /** Takes one step of one worker; `luck` in [0, 1) decides what happens to it. Returns whether anything could happen. */
+  step(pick: number, luck: number): boolean {
+    const busy = [...this.workers.values()].filter(
+      (w) => !w.ready || w.terminated || w.task !== null || w.entries.length > 0,
+    );
+    const worker = busy[pick % Math.max(busy.length, 1)];
+    if (worker === undefined) return false;
+    if (worker.terminated || luck < 0.06) this.exit(worker);
+    else if (!worker.ready) {
+      worker.ready = true;
+      this.send({ type: 'workerReady', worker: worker.id });
+    } else if (luck < 0.08) this.send({ type: 'silence', worker: worker.id });
+    else if (worker.task !== null) this.finishTask(worker, luck);
+    else this.stepLoop(worker, luck);
+    return true;
+  }
+
+  private exit(worker: SimulatedWorker): void {
+    this.workers.delete(worker.id);
+    this.send({ type: 'workerExited', worker: worker.id, running: null, detail: 'drawn death' });
+  }
+
+  private finishTask(worker: SimulatedWorker, luck: number): void {
+    const finished = worker.task!;
+    worker.task = null;
+    if (luck < 0.25) this.send({ type: 'taskFailed', worker: worker.id, ...finished, error });
+    else this.send({ type: 'taskSucceeded', worker: worker.id, ...finished });
+    // The same word again, late: it must be ignored.
+    if (luck > 0.9) this.send({ type: 'taskSucceeded', worker: worker.id, ...finished });
+  }
+
+  /** The worker works on its oldest entry: returns if the epoch is over, runs a unit, or is done. */
+  private stepLoop(worker: SimulatedWorker, luck: number): void {
+    const { epoch, units } = worker.entries[0]!;
+    const answer = (outcome: 'done' | 'reassigned'): void => {
+      worker.entries.shift();
+      this.send({ type: 'loopReturned', worker: worker.id, job: LOOP, epoch, outcome });
+    };
+    if (epoch !== this.epoch) return answer('reassigned');
+    const open = units.filter((unit) => this.iterations[unit]! < this.limit);
+    if (open.length === 0) return answer('done');
+    const unit = open[Math.floor(luck * open.length)]!;
+    if (luck < 0.12) {
+      worker.entries.shift();
+      const at = `unit ${unit} in iteration ${this.iterations[unit]}`;
+      return this.send({ type: 'loopFailed', worker: worker.id, job: LOOP, epoch, at, error });
+    }
+    expect(this.owners[unit], 'only the owner works on a unit').toBe(worker.id);
+    // Data flow: a unit is at most one iteration ahead of the slowest.
+    if (this.iterations[unit]! <= Math.min(...this.iterations)) this.iterations[unit]! += 1;
+  }
+}
+
+const LOOP = 1000;
+const steps = fc.array(fc.tuple(fc.nat(1000), fc.double({ min: 0, max: 0.999, noNaN: true })), {
+  minLength: 20,
+  maxLength: 300,
+});
+
+/** After the drawn history nothing bad happens any more: what is left must end. */
+function settle(world: World, isOver: () => boolean): void {
+  for (let turn = 0; turn < 5000 && !isOver(); turn++) world.step(turn, 0.5);
+  expect(isOver(), 'everything ends').toBe(true);
+}
+
+const runs = Number(process.env.SHOAL_HISTORIES ?? 300);
+
+describe('Scheduler', () => {
+  it('delivers every result exactly once, or fails its job, in every history', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(fc.nat(6), { minLength: 1, maxLength: 4 }),
+        steps,
+        (workers, sizes, history) => {
+          const world = new World(workers, 0);
+          sizes.forEach((tasks, job) => {
+            world.send({
+              type: 'submitStage',
+              job,
+              preferred: Array.from({ length: tasks }, (_, task) => (task % 3 === 0 ? task % workers : null)),
+            });
+          });
+          history.forEach(([pick, luck], turn) => {
+            world.step(pick, luck);
+            if (turn === 40 && pick % 5 === 0) world.send({ type: 'cancel', job: 0 });
+          });
+          settle(world, () => world.ended.size === sizes.length);
+          sizes.forEach((tasks, job) => {
+            const delivered = world.delivered.filter((key) => key.startsWith(`${job}:`));
+            expect(new Set(delivered).size).toBe(delivered.length);
+            if (world.ended.get(job) === 'success') expect(delivered).toHaveLength(tasks);
+          });
+          const replay = new Scheduler({ maxAttempts: MAX_ATTEMPTS, maxStartFailures: 4 });
+          for (const [event, commands] of world.log) expect(replay.step(event)).toEqual(commands);
+        },
+      ),
+      { numRuns: runs },
+    );
+  });
+
+  it('brings every loop to its limit, or fails it, with one owner a unit, in every history', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 7 }), steps, (workers, units, history) => {
+        const world = new World(workers, units);
+        world.send({ type: 'openLoop', job: LOOP, units });
+        let groups = 0;
+        const over = (): boolean => world.ended.has(LOOP) || groups === 6;
+        const advance = (): void => {
+          if (over() || world.advanced < groups) return;
+          if (++groups === 6) return;
+          world.limit += 3;
+          world.send({ type: 'advance', job: LOOP });
+        };
+        advance();
+        for (const [pick, luck] of history) {
+          world.step(pick, luck);
+          advance();
+        }
+        for (let turn = 0; turn < 20_000 && !over(); turn++) {
+          world.step(turn, 0.5);
+          advance();
+        }
+        expect(over()).toBe(true);
+        if (!world.ended.has(LOOP)) expect(world.iterations).toEqual(new Array(units).fill(15));
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('gives up on workers that never start, and tries again for the next job', () => {
+    const world = new World(2, 0);
+    world.send({ type: 'submitStage', job: 0, preferred: [null] });
+    for (let i = 0; i < 4; i++) {
+      const [worker] = world.workers.keys();
+      world.workers.delete(worker!);
+      world.send({ type: 'workerExited', worker: worker!, running: null, detail: 'cannot start' });
+    }
+    expect(world.ended.get(0)).toBe('startFailed');
+    world.send({ type: 'submitStage', job: 1, preferred: [null] });
+    settle(world, () => world.ended.get(1) === 'success');
+  });
+});
+
+describe('owners', () => {
+  const tables = fc.record({
+    owners: fc.array(fc.integer({ min: -1, max: 5 }), { maxLength: 12 }),
+    workers: fc.uniqueArray(fc.nat(5), { maxLength: 5 }),
+  });
+  const load = (owners: readonly number[], worker: number): number => owners.filter((owner) => owner === worker).length;
+
+  it('cover: nobody alive loses a unit, every unit has a living owner', () => {
+    fc.assert(
+      fc.property(tables, ({ owners, workers }) => {
+        const covered = coverUnits(owners, workers);
+        covered.forEach((owner, unit) => {
+          if (workers.includes(owners[unit]!)) expect(owner).toBe(owners[unit]);
+          else if (workers.length > 0) expect(workers).toContain(owner);
+          else expect(owner).toBe(NOBODY);
+        });
+      }),
+    );
+  });
+
+  it('balance: loads differ by at most one, and a balanced table does not move', () => {
+    fc.assert(
+      fc.property(tables, ({ owners, workers }) => {
+        const balanced = balanceUnits(owners, workers);
+        if (workers.length === 0) return;
+        const loads = workers.map((worker) => load(balanced, worker));
+        expect(Math.max(...loads) - Math.min(...loads)).toBeLessThanOrEqual(1);
+        expect(loads.reduce((a, b) => a + b, 0)).toBe(owners.length);
+        expect(balanceUnits(balanced, workers)).toEqual(balanced);
+      }),
+    );
+  });
+});
