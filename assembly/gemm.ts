@@ -1,7 +1,7 @@
 // General matrix multiplication. Contract: kernels/gemm.ts.
 // Two loops over blocks (rows of A, k) around two over tiles (columns, then rows), so that a block of A stays in the second cache and a panel of
 // eight columns of B in the first. Operands are packed only where that pays; no choice made here changes the order of any sum.
-import { anyTile, KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
+import { anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { packColumns, packRows } from './packing';
 
 /** Rows of A in a block: 512 x 256 floats are half a megabyte of second cache. */
@@ -75,7 +75,19 @@ function blocks(
         }
         let at = c + <usize>top * cRow + <usize>left * cColumn;
         let aPanel = aFirst;
-        for (let row = 0; row < height; row += MR) {
+        let row = 0;
+        // Whole tiles without the detour through `anyTile`, which counts when k is short.
+        if (width == NR && cColumn == 4) {
+          for (; row + MR <= height; row += MR) {
+            tile(
+              1, steps, aPanel, aPanel + rowBytes, aPanel + 2 * rowBytes, aPanel + 3 * rowBytes, stepBytes, 0, bFirst, bBytes,
+              mode, alpha, factor, zeros, at, cRow,
+            );
+            aPanel += panelBytes;
+            at += 4 * cRow;
+          }
+        }
+        for (; row < height; row += MR) {
           anyTile(
             min(MR, height - row), width, 1, steps, aPanel, rowBytes, stepBytes, 0, bFirst, bBytes,
             mode, alpha, factor, zeros, at, cRow, cColumn, spare,
