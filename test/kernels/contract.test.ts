@@ -21,6 +21,7 @@ import {
   runReference32,
   runReference64,
 } from './harness.ts';
+import { runAtMemoryEnd } from './memory-end.ts';
 
 const folder = new URL('./samples/', import.meta.url);
 const modules = await Promise.all(
@@ -107,6 +108,11 @@ describe.each(allSamples.map((samples) => [samples.kernel.name, samples] as cons
       fc.property(call, ([sizes, seed, kind, offset]) => checkCall(samples, sizes, seed, kind, offset)),
       { numRuns: 60 },
     );
+  });
+
+  it('touches no byte behind a buffer, at the end of memory', () => {
+    for (const [index, sizes] of samples.grid.entries())
+      runAtMemoryEnd(kernel, drawValues(samples, sizes, index, 'ordinary'));
   });
 
   it('gives the same bits when repeated and at any alignment', () => {
