@@ -31,7 +31,7 @@ const help = `Trains LeNet-5 on MNIST. Usage: npm start -- [options]
   --limit N                use the first N training records only          60000
   --checkpoint DIR         where checkpoints go                           checkpoints/lenet-mnist-<time>
   --resume                 go on from the newest checkpoint in DIR
-  --chaos SEED             kill workers by a plan drawn from SEED, then compare the weights with those of an undisturbed run
+  --chaos SEED             kill workers by a plan drawn from SEED; then run undisturbed, and compare the weights
   --json                   only JSON lines on stdout, one per event; the last is {"event":"done",...}
   --help                   this text
 
@@ -116,7 +116,8 @@ function parse(args: readonly string[]) {
       },
     });
   } catch (thrown) {
-    throw new UsageError(`${thrown instanceof Error ? thrown.message : String(thrown)}. See --help.`);
+    const [rule] = (thrown instanceof Error ? thrown.message : String(thrown)).split(/[.\n]/);
+    throw new UsageError(`${rule}. See --help.`);
   }
 }
 

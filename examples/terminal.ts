@@ -53,9 +53,9 @@ export class Terminal {
 
   /** The files that the run reads. */
   input(files: readonly InputFile[]): void {
-    for (const { file, records, sha256 } of files) {
-      this.line(`${file.padEnd(24)} ${count(records).padStart(6)} records  SHA-256 ${sha256}`);
-    }
+    const images = files.filter(({ file }) => file.includes('images')).map(({ records }) => count(records));
+    this.line(`${images.join(' + ')} images. SHA-256 of their files:`);
+    for (const { file, sha256 } of files) this.line(`${sha256}  ${file.replace(/-idx.*/, '')}`);
     this.record({ event: 'input', iteration: 0, elapsedMs: performance.now() - this.startMs, files });
   }
 
@@ -72,7 +72,7 @@ export class Terminal {
       case 'start':
         this.start = event;
         if (event.resumedFrom !== null) this.line(`goes on from ${event.resumedFrom}`);
-        this.line(startLine(event));
+        for (const line of startLines(event)) this.line(line);
         break;
       case 'iteration':
         this.progress(event);
@@ -106,10 +106,8 @@ export class Terminal {
     this.line();
     const { trainSeconds, recordsPerSecond, phasesMs } = end;
     if (metrics !== undefined) this.line(`test accuracy   ${percent(metrics.top1Accuracy as number)}`);
-    this.line(`training        ${trainSeconds.toFixed(1)} s, ${count(recordsPerSecond)} records/s`);
-    const shares = Object.entries(phasesMs).map(([name, ms]) => `${name} ${percent(ms / 1000 / trainSeconds, 1)}`);
-    this.line(`time of workers ${shares.slice(0, 4).join(', ')},`);
-    this.line(`                ${shares.slice(4).join(', ')}`);
+    if (trainSeconds === 0) this.line('training        nothing was left to do');
+    else this.times(trainSeconds, recordsPerSecond, phasesMs);
     if (end.checkpoint !== null) this.line(`checkpoint      ${end.checkpoint}`);
     this.line(`weights SHA-256 ${end.weightsSha256}`);
   }
@@ -157,13 +155,20 @@ export class Terminal {
 
   /** The run failed, or was interrupted before it had begun. */
   failed(thrown: unknown, isInterrupted: boolean): number {
-    const { code = 'UNKNOWN', message } = thrown as { code?: string; message: string };
+    const { code = 'UNKNOWN', message, fields } = thrown as { code?: string; message: string; fields?: object };
     const event = isInterrupted ? 'interrupted' : 'error';
     this.line(
       isInterrupted ? 'Interrupted before the first iteration: there is nothing to save.' : `error ${code}: ${message}`,
     );
     if (!isInterrupted && code === 'UNKNOWN') this.line(String((thrown as Error).stack));
-    this.record({ event, iteration: this.iteration, elapsedMs: performance.now() - this.startMs, code, message });
+    this.record({
+      event,
+      iteration: this.iteration,
+      elapsedMs: performance.now() - this.startMs,
+      code,
+      message,
+      fields,
+    });
     return isInterrupted ? 130 : 1;
   }
 
@@ -186,6 +191,13 @@ export class Terminal {
     if (this.json) process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 
+  private times(seconds: number, recordsPerSecond: number, phases: End['phasesMs']): void {
+    this.line(`training        ${seconds.toFixed(1)} s, ${count(recordsPerSecond)} records/s`);
+    const shares = Object.entries(phases).map(([name, ms]) => `${name} ${percent(ms / 1000 / seconds, 1)}`);
+    this.line(`time of workers ${shares.slice(0, 4).join(', ')},`);
+    this.line(`                ${shares.slice(4).join(', ')}`);
+  }
+
   private progress(event: IterationEvent): void {
     const { iteration, epoch, loss, recordsPerSecond, workersAlive, records } = event;
     const { totalIterations, iterationsPerEpoch, partitions } = this.start!;
@@ -196,7 +208,7 @@ export class Terminal {
     const seconds = recordsPerSecond === 0 ? Number.NaN : ((totalIterations - iteration) * records) / recordsPerSecond;
     const position = `epoch ${epoch + 1}/${Math.ceil(totalIterations / iterationsPerEpoch)}  ${iteration}/${totalIterations}`;
     const facts =
-      `loss ${loss.toFixed(4)}  ${count(recordsPerSecond)} rec/s  ETA ${clock(seconds)}  ` +
+      `loss ${loss.toFixed(4)}  ${count(recordsPerSecond)}/s  ETA ${clock(seconds)}  ` +
       `${plural(workersAlive, 'worker')}  P ${partitions}`;
     if (!this.stream.isTTY) return this.line(`${position}  ${facts}`);
     const width = Math.min(40, this.width - position.length - facts.length - 5);
@@ -222,7 +234,7 @@ export function hashFiles(files: readonly URL[]): InputFile[] {
   });
 }
 
-function startLine({
+function startLines({
   records,
   totalIterations,
   iterationsPerEpoch,
@@ -230,9 +242,11 @@ function startLine({
   workers,
   engine,
   partitions,
-}: StartEvent) {
-  const work = `${count(records)} records, ${count(totalIterations)} iterations (${count(iterationsPerEpoch)} an epoch)`;
-  return `${work}, ${count(parameters)} parameters, ${plural(workers, 'worker')} (${engine}), P ${partitions}`;
+}: StartEvent): string[] {
+  return [
+    `${count(records)} records, ${count(totalIterations)} iterations (${count(iterationsPerEpoch)} an epoch)`,
+    `${count(parameters)} parameters, ${plural(workers, 'worker')} (${engine}), P ${partitions}`,
+  ];
 }
 
 /** `12,345`. */

@@ -1,0 +1,199 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Event, eventsOf, type Outcome, runExample } from './child.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'shoal-example-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let folders = 0;
+const small = (): string[] => [
+  ...['--limit', '640', '--batch', '64', '--epochs', '1'],
+  ...['--checkpoint', join(folder, String(folders++))],
+];
+
+describe('command line', () => {
+  it('--help lists all options and trains nothing', async () => {
+    const { code, stdout, stderr } = await runExample(['--help']);
+    expect([code, stderr]).toEqual([0, '']);
+    const options = 'engine workers partitions epochs batch lr seed limit checkpoint resume chaos json help';
+    for (const option of options.split(' ')) expect(stdout).toContain(`--${option} `);
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
+  });
+
+  it.each([
+    [['--epoch', '3'], /Unknown option '--epoch'/],
+    [['extra'], /Unexpected argument 'extra'/],
+    [['--engine', 'spark'], /--engine: it must be threads or inline, got spark/],
+    [['--engine', 'inline', '--workers', '2'], /--workers: the inline engine has one, got 2/],
+    [['--workers', '0'], /--workers: it must be an integer >= 1, got 0/],
+    [['--partitions', '2.5'], /--partitions: it must be an integer >= 1, got 2.5/],
+    [['--epochs', 'many'], /--epochs: it must be an integer >= 1, got many/],
+    [['--batch', '-1'], /--batch/],
+    [['--lr', '0'], /--lr: it must be a number > 0, got 0/],
+    [['--lr', ''], /--lr: it must be a number > 0, got \./],
+    [['--seed', '1e3'], /--seed: it must be an integer >= 0, got 1e3/],
+    [['--limit', '9007199254740993'], /--limit: it must be an integer >= 1/],
+    [['--resume'], /--resume: it needs a folder to go on from, got none\. Add --checkpoint DIR\./],
+  ])('%j is refused with a message and exit code 1', async (args, message) => {
+    const { code, stdout, stderr } = await runExample(args);
+    expect(stderr).toMatch(message);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
+describe('--json', () => {
+  let outcome: Outcome;
+  let events: Event[];
+  let done: Event;
+  beforeAll(async () => {
+    outcome = await runExample([...small(), '--json', '--workers', '2']);
+    events = eventsOf(outcome);
+    done = events.at(-1)!;
+  });
+
+  it('prints only events on stdout; all have event, iteration, elapsedMs', () => {
+    expect(outcome.code).toBe(0);
+    for (const event of events) {
+      expect(event).toMatchObject({
+        event: expect.any(String),
+        iteration: expect.any(Number),
+        elapsedMs: expect.any(Number),
+      });
+    }
+    const iterations = events.filter(({ event }) => event === 'iteration');
+    expect(iterations.map(({ iteration }) => iteration)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    for (const name of ['input', 'start', 'validation', 'checkpoint']) {
+      expect(events.filter(({ event }) => event === name)).toHaveLength(1);
+    }
+    expect(outcome.stderr).toContain('label\\predicted');
+  });
+
+  it('ends with the keys that scripts rely on', () => {
+    const number = expect.any(Number);
+    const phases = { data: number, weights: number, forward: number, backward: number };
+    const more = { publish: number, wait: number, update: number, schedule: number };
+    expect(done).toMatchObject({
+      event: 'done',
+      iteration: 10,
+      testAccuracy: number,
+      weightsSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      recordsPerSecond: number,
+      trainSeconds: number,
+      workers: 2,
+      partitions: 8,
+      kills: { forward: 0, backward: 0, publish: 0, update: 0, checkpoint: 0, random: 0 },
+      driverParameterBytes: 0,
+      sampleBytesCrossed: 0,
+      referenceKernelCalls: 0,
+      phasesMs: { ...phases, ...more },
+      reproducible: true,
+    });
+    // The model() call at the end: 61,706 floats, and the gaps between parameters.
+    expect(done.driverLoadBytes).toBeGreaterThanOrEqual(4 * 61_706);
+    expect(done.driverLoadBytes).toBeLessThan(4 * 61_706 + 10 * 64);
+  });
+
+  it('gives phases that add up to the training time within 5 %', () => {
+    const sumMs = Object.values(done.phasesMs as Record<string, number>).reduce((sum, ms) => sum + ms, 0);
+    const trainMs = 1000 * (done.trainSeconds as number);
+    expect(sumMs).toBeGreaterThan(0.95 * trainMs);
+    expect(sumMs).toBeLessThan(1.05 * trainMs);
+  });
+
+  it('says what was read', () => {
+    const { files } = events.find(({ event }) => event === 'input') as unknown as { files: { records: number }[] };
+    expect(files.map(({ records }) => records)).toEqual([60_000, 60_000, 10_000, 10_000]);
+    expect(events.find(({ event }) => event === 'start')).toMatchObject({ records: 640, parameters: 61_706 });
+  });
+
+  it('inline gives the same bits as threads, and a kill changes none', async () => {
+    const [inline, chaos] = await Promise.all([
+      runExample([...small(), '--json', '--engine', 'inline']),
+      runExample([...small(), '--json', '--chaos', '1']),
+    ]);
+    expect(eventsOf(inline).at(-1)!.weightsSha256).toBe(done.weightsSha256);
+    const end = eventsOf(chaos).at(-1) as Event & { kills: Record<string, number>; killed: unknown[] };
+    expect(chaos.code).toBe(0);
+    expect(end).toMatchObject({
+      event: 'done',
+      weightsSha256: done.weightsSha256,
+      undisturbedSha256: done.weightsSha256,
+      sameBits: true,
+    });
+    expect(end.killed.length).toBeGreaterThan(0);
+    expect(Object.values(end.kills).reduce((sum, n) => sum + n, 0)).toBe(end.killed.length);
+  });
+});
+
+describe('for people', () => {
+  it('prints plain lines into a pipe: input, validation, confusion matrix, digits, checkpoint, hash', async () => {
+    const { code, stdout, stderr } = await runExample(small());
+    expect([code, stderr]).toEqual([0, '']);
+    for (const control of ['\x1b', '\r']) expect(stdout).not.toContain(control);
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80 + folder.length);
+    expect(stdout).toContain('60,000 + 10,000 images');
+    expect(stdout).toMatch(/^[0-9a-f]{64} {2}train-images$/m);
+    expect(stdout).toMatch(/^epoch 1\/1 {2}10\/10 {2}loss \d\.\d{4} {2}[\d,]+\/s {2}ETA 0:00 {2}\d workers? {2}P 8$/m);
+    expect(stdout).toMatch(/^epoch 1: accuracy \d+\.\d\d %, loss \d\.\d{4} on 10,000 test records$/m);
+    expect(stdout).toMatch(/^label\\predicted( +\d){10}$/m);
+    expect(stdout).toMatch(/^(predicted \d, is \d *){3}$/m);
+    expect(stdout).toMatch(/^test accuracy {3}\d+\.\d\d %$/m);
+    expect(stdout).toMatch(/^checkpoint {6}.*step-00000010$/m);
+    expect(stdout).toMatch(/^weights SHA-256 [0-9a-f]{64}$/m);
+  });
+});
+
+/** One SIGINT, as soon as the output contains `text`. */
+function interruptAt(text: string): Parameters<typeof runExample>[1] {
+  let sent = false;
+  return (stdout, signal) => {
+    if (!sent && stdout.includes(text)) {
+      sent = true;
+      signal('SIGINT');
+    }
+  };
+}
+
+describe('Ctrl-C and --resume', () => {
+  const run = ['--limit', '3200', '--batch', '64', '--epochs', '2', '--json'];
+  const checkpoint = join(folder, 'interrupted');
+
+  it('ends after its iteration with a checkpoint and exit code 130; resumed, it gives the bits of an uninterrupted run', async () => {
+    const interrupted = await runExample([...run, '--checkpoint', checkpoint], interruptAt('"iteration":20,'));
+    expect(interrupted.code).toBe(130);
+    const last = eventsOf(interrupted).at(-1)!;
+    expect(last.event).toBe('interrupted');
+    expect(last.iteration).toBeGreaterThanOrEqual(20);
+    expect(last.iteration).toBeLessThan(100);
+    const path = join(checkpoint, `step-${String(last.iteration).padStart(8, '0')}`);
+    expect(last.checkpoint).toBe(path);
+    expect(existsSync(join(path, 'model.safetensors'))).toBe(true);
+    expect(interrupted.stderr).toContain(`${run.join(' ')} --checkpoint ${checkpoint} --resume`);
+
+    const otherSeed = await runExample([...run, '--checkpoint', checkpoint, '--resume', '--seed', '2']);
+    expect(otherSeed.code).toBe(1);
+    expect(eventsOf(otherSeed).at(-1)).toMatchObject({
+      event: 'error',
+      code: 'CHECKPOINT_MISMATCH',
+      fields: { field: 'seed', got: 2, expected: 1 },
+    });
+    expect(otherSeed.stderr).toContain('resume: seed must be that of the checkpoint, got 2');
+
+    const resumed = await runExample([...run, '--checkpoint', checkpoint, '--resume']);
+    const whole = await runExample([...run, '--checkpoint', join(folder, 'whole')]);
+    expect([resumed.code, whole.code]).toEqual([0, 0]);
+    expect(eventsOf(resumed).find(({ event }) => event === 'start')).toMatchObject({ resumedFrom: path });
+    expect(eventsOf(resumed).at(-1)!.weightsSha256).toBe(eventsOf(whole).at(-1)!.weightsSha256);
+    expect(eventsOf(whole).find(({ event }) => event === 'start')).toMatchObject({ resumedFrom: null });
+  });
+
+  it('says so when there is nothing to save yet', async () => {
+    const early = await runExample([...run, '--checkpoint', join(folder, 'early')], interruptAt('"input"'));
+    expect(early.code).toBe(130);
+    expect(eventsOf(early).at(-1)!.event).toBe('interrupted');
+    expect(existsSync(join(folder, 'early', 'step-00000001'))).toBe(false);
+  });
+});
