@@ -32,7 +32,7 @@ interface Run {
 const blocks = new Map<Pointer, number>();
 let usedBlocks = 0;
 /** Addresses of free blocks, by their bytes. */
-const free_ = new Map<number, Pointer[]>();
+const freeLists = new Map<number, Pointer[]>();
 /** Free stretches of any length, left by merging. */
 let runs: Run[] = [];
 /** The first byte that was never handed out; 0 before the first allocation. */
@@ -92,8 +92,8 @@ export function free(pointer: Pointer): void {
   usedBlocks -= 1;
   used -= bytes;
   freeListBytes += bytes;
-  const list = free_.get(bytes);
-  if (list === undefined) free_.set(bytes, [pointer]);
+  const list = freeLists.get(bytes);
+  if (list === undefined) freeLists.set(bytes, [pointer]);
   else list.push(pointer);
 }
 
@@ -155,7 +155,7 @@ function alignUp(value: number): number {
 }
 
 function takeFree(size: number): Pointer | undefined {
-  const pointer = free_.get(size)?.pop();
+  const pointer = freeLists.get(size)?.pop();
   if (pointer !== undefined) freeListBytes -= size;
   return pointer;
 }
@@ -176,18 +176,24 @@ function takeTop(size: number): Pointer | undefined {
   return pointer;
 }
 
-/** Merges all free blocks and runs into the longest runs possible; only worth its price when the memory would grow otherwise. */
+/** From merged free blocks, if these can be enough: only worth its price when the memory would grow otherwise. */
 function takeMerged(size: number): Pointer | undefined {
   const unused = capacityBytes() - top + freeListBytes + runs.reduce((sum, run) => sum + run.bytes, 0);
   if (freeListBytes === 0 || unused < size) return undefined;
+  mergeFree();
+  return takeRun(size) ?? takeTop(size);
+}
+
+/** Turns all free blocks and runs into the longest runs possible, and a last one into memory that was never handed out. */
+function mergeFree(): void {
   const all: Run[] = [...runs];
-  for (const [bytes, pointers] of free_) {
+  for (const [bytes, pointers] of freeLists) {
     for (const pointer of pointers) {
       all.push({ pointer, bytes });
       blocks.delete(pointer);
     }
   }
-  free_.clear();
+  freeLists.clear();
   freeListBytes = 0;
   all.sort((a, b) => a.pointer - b.pointer);
   const merged: Run[] = [];
@@ -203,7 +209,6 @@ function takeMerged(size: number): Pointer | undefined {
     merged.pop();
   }
   runs = merged;
-  return takeRun(size) ?? takeTop(size);
 }
 
 function growAndTake(size: number): Pointer | undefined {
@@ -227,6 +232,7 @@ function grow(bytes: number): boolean {
 }
 
 function outOfMemory(requestedBytes: number, size: number): KernelError {
+  mergeFree();
   const capacity = capacityBytes();
   const ceiling = Math.max(maximum, capacity);
   const longestRun = runs.reduce((longest, run) => Math.max(longest, run.bytes), 0);

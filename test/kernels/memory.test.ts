@@ -153,6 +153,18 @@ describe('memory exhaustion', () => {
     free(kept);
   });
 
+  it('counts free blocks of other sizes as available', () => {
+    const pieces = [allocate(3_000_000), allocate(5_000_000), allocate(4_000_000)];
+    const end = allocate(64); // Keeps the pieces from becoming untouched memory again.
+    setMaximumBytes(capacityBytes());
+    for (const pointer of pieces) free(pointer);
+    const error = errorOf(() => allocate(1_000_000_000));
+    const available = error.fields.availableBytes as number;
+    expect(available).toBeGreaterThanOrEqual(8_000_000);
+    free(allocate(available));
+    free(end);
+  });
+
   it('of scratch leaves a usable scratch', () => {
     setMaximumBytes(capacityBytes());
     expect(errorOf(() => scratch(2_000_000_000)).code).toBe('OUT_OF_MEMORY');

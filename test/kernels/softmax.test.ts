@@ -115,6 +115,8 @@ describe('float32 corners', () => {
 
   it('large logits do not overflow', () => {
     expect(logSoftmax([1000, 0])).toEqual([0, -1000]);
+    // The largest counts as +0, whichever zero it is: -0 - (+0) = -0.
+    expect(logSoftmax([-0])).toEqual([-0]);
     expect(logSoftmax([-1000, -1000])[0]).toBeCloseTo(-Math.LN2, 6);
     expect(crossEntropy([1e30, -1e30], [1])[0]).toBe(Math.fround(2e30));
   });
