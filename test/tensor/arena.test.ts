@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { blockCount, setMaximumBytes, usedBytes } from '../../kernels/runtime/memory.ts';
 import '../../src/install.ts';
-import { noGrad } from '../../src/ops/index.ts';
+import { maxPool2d, noGrad } from '../../src/ops/index.ts';
+import { gatherAlong } from '../../src/ops/indexing.ts';
 import { setArenaBudget } from '../../src/tensor/arena.ts';
 import { arenaStatistics, full, ones, scope, type Tensor, tensor } from '../../src/tensor/index.ts';
 
@@ -135,6 +136,37 @@ describe('recycling', () => {
     const before = blockCount();
     x.zeroGrad();
     expect(blockCount()).toBe(before - 1);
+  });
+
+  it('frees what only the graph saw in the pass itself, and without a graph at once', () => {
+    const x = full([1, 1, 64, 64], 1, { requiresGrad: true });
+    const before = blockCount();
+    const pooled = noGrad(() => maxPool2d(x, 2));
+    expect(blockCount(), 'the result, no indices').toBe(before + 1);
+    const trained = maxPool2d(x, 2);
+    const [indices] = trained.node!.hidden;
+    const loss = trained.sum();
+    expect(indices!.recycled).toBe(false);
+    loss.backward();
+    expect(indices!.recycled).toBe(true);
+    expect(pooled.size).toBe(1024);
+  });
+
+  it('frees the parts of an accumulated gradient', () => {
+    const x = big(1).requiresGrad_();
+    x.sum().backward();
+    const first = x.gradient!.tensor.storage;
+    x.sum().backward();
+    expect(first.recycled).toBe(true);
+    expect(x.grad!.narrow(0, 0, 1).item()).toBe(2);
+  });
+
+  it('frees the result of an operation that fails while it computes', () => {
+    const x = big(1);
+    const indices = tensor([2 ** 18], { dtype: 'int32' });
+    const before = blockCount();
+    expect(codeOf(() => gatherAlong(x, 0, indices))).toBe('INDEX_RANGE');
+    expect(blockCount()).toBe(before);
   });
 
   it('does not let leaves share a gradient', () => {
