@@ -145,6 +145,22 @@ describe('float32 corners', () => {
     for (const outside of [2, -1, 2 ** 31 - 1, -(2 ** 31)]) expect(crossEntropy([1, 2], [outside])[0]).toBeNaN();
   });
 
+  it('so do the other kernels that take classes, for that row only', () => {
+    for (const outside of [2, -1, 2 ** 31 - 1, -(2 ** 31)]) {
+      const targets = Int32Array.of(1, outside, 0);
+      const shape = { rows: 3, columns: 2, ignoreIndex: -100 };
+      const x = Float32Array.of(-1, -2, -3, -4, -5, -6);
+      const [sum, count, gradX] = [new Float32Array(1), new Float32Array(1), new Float32Array(6)];
+      callArrays(nll_f32, { logProbabilities: x, targets, sum, count, ...shape });
+      expect([sum[0], count[0]]).toEqual([Number.NaN, 3]);
+      const gradSum = Float32Array.of(2);
+      callArrays(nll_f32_gradient, { gradSum, targets, gradX, ...shape });
+      expect([...gradX]).toEqual([0, -2, Number.NaN, Number.NaN, -2, 0]);
+      callArrays(cross_entropy_f32_gradient, { gradSum, probabilities: x, targets, gradLogits: gradX, ...shape });
+      expect([...gradX]).toEqual([-2, -6, Number.NaN, Number.NaN, -12, -12]);
+    }
+  });
+
   it('is close to double precision: 4 ulp of the largest term for ordinary logits', () => {
     const y = new Float32Array(logits.length);
     callArrays(log_softmax_f32, { x: Float32Array.from(logits), y, ...sizes });
