@@ -3,7 +3,7 @@
  * the order of its operations, an executable reference in plain TypeScript) and a WebAssembly export of the same name.
  *
  * @example
- * import { callArrays, gemm_f32, sum_f32 } from 'shoal/kernels';
+ * import { callArrays, sum_f32 } from 'shoal/kernels';
  * const y = new Float32Array(2);
  * callArrays(sum_f32, { x: new Float32Array([1, 2, 3, 4, 5, 6]), y, outer: 2, length: 3, inner: 1 }); // y is [6, 15]
  */
