@@ -1,6 +1,6 @@
 /**
  * @file Operations that move elements: reshape shares memory; permute, expand and the ones built on them copy, because tensors are contiguous
- * (ADR 3).
+ * (ADR 4).
  */
 import * as copy from '../../kernels/copy.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';

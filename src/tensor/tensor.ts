@@ -1,5 +1,5 @@
 /**
- * @file The tensor: a shape, a cell of elements and its place in the graph. Elements are contiguous and row-major (ADR 3). The operations are
+ * @file The tensor: a shape, a cell of elements and its place in the graph. Elements are contiguous and row-major (ADR 4). The operations are
  * functions in ops/; `installMethods()` (src/install.ts) hangs an explicit list of them on the class.
  */
 import { arrayConstructor, type DType, isFloating, type NumericArray } from '../dtype.ts';
