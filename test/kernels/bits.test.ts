@@ -1,0 +1,65 @@
+/**
+ * The bits of the kernels whose method shoal chose (polynomials, orders of summation), on fixed data. A change here changes the weights of every
+ * training run that was ever recorded (test/golden/): it needs a decision, not a new snapshot.
+ */
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { kernels } from '../../kernels/index.ts';
+import { callPointers } from '../../kernels/runtime/call.ts';
+import { allocate, f32, free, i32 } from '../../kernels/runtime/memory.ts';
+
+const length = 100_000;
+
+/** Every kind of float32: a linear congruential walk over all bit patterns. */
+function anyFloats(): Float32Array {
+  let state = 12_345;
+  const bits = Uint32Array.from({ length }, () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0));
+  return new Float32Array(bits.buffer);
+}
+
+/** Ordinary numbers: 0.5 in the place of those that are large, tiny or not numbers. */
+function ordinaryFloats(): Float32Array {
+  return anyFloats().map((value) => (Math.abs(value) > 1e-3 && Math.abs(value) < 1e3 ? value : 0.5));
+}
+
+/** The start of the SHA-256 of a kernel's output, with one NaN for all. */
+function hashOf(name: string, x: Float32Array, outputLength: number, call: (x: number, y: number) => number[]): string {
+  const [input, output] = [allocate(x.byteLength), allocate(outputLength * 4)];
+  f32(input, x.length).set(x);
+  callPointers(kernels[name]!, call(input, output));
+  const bits = new Uint32Array(f32(output, outputLength).slice().buffer);
+  for (const pointer of [input, output]) free(pointer);
+  return createHash('sha256')
+    .update(bits.map((word) => ((word & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : word)))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+describe('fixed bits', () => {
+  it.each([
+    ['exp_f32', 'bf095ef0179a90cd'],
+    ['log_f32', '3c43c64453c8a19b'],
+    ['tanh_f32', 'c35cc92e5ddaf657'],
+    ['sigmoid_f32', 'e75a0a1225fedfa5'],
+  ])('%s', (name, expected) => {
+    expect(hashOf(name, anyFloats(), length, (x, y) => [x, y, length])).toBe(expected);
+  });
+
+  it.each([
+    ['sum_f32', 1, length, 1, '3ea8ab2ee10830d8'],
+    ['sum_f32', 10, 250, 40, '2d71f1df56fe3aff'],
+  ] as const)('%s of [%i, %i, %i]', (name, outer, middle, inner, expected) => {
+    expect(hashOf(name, ordinaryFloats(), outer * inner, (x, y) => [x, y, outer, middle, inner])).toBe(expected);
+  });
+
+  it('log_softmax_f32 and cross_entropy_f32', () => {
+    expect(hashOf('log_softmax_f32', ordinaryFloats(), length, (x, y) => [x, y, length / 10, 10])).toBe('ff23cc74cff84d74');
+    const [targets, sums] = [allocate(40_000), allocate(64)];
+    i32(targets, 10_000).forEach((_, row, all) => {
+      all[row] = row % 10;
+    });
+    const call = (x: number, y: number) => [x, targets, y, sums, sums + 4, 10_000, 10, -100];
+    expect(hashOf('cross_entropy_f32', ordinaryFloats(), length, call)).toBe('a5b34b1769ca1780');
+    for (const pointer of [targets, sums]) free(pointer);
+  });
+});
