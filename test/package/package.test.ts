@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -120,5 +121,15 @@ describe('in an empty project', () => {
       code: 'MAIN_IN_WORKER',
       message: expect.stringContaining('module of their own'),
     });
+  });
+
+  it.each([
+    ['bundle-tensors', '3'],
+    ['bundle-modules', 'Linear'],
+  ])('a bundler that drops unused code keeps what %s needs', async (name, printed) => {
+    const bundle = await rolldown({ input: join(project, `${name}.mjs`), platform: 'node', logLevel: 'silent' });
+    await bundle.write({ file: join(project, `bundled/${name}.mjs`), format: 'esm' });
+    await bundle.close();
+    expect(await program(`bundled/${name}.mjs`)).toMatchObject({ code: 0, stdout: `${printed}\n` });
   });
 });
