@@ -19,19 +19,12 @@ const sizes = [
 ] as const;
 
 /** The eleven sizes by name. */
-interface ConvSizes {
-  readonly n: number;
-  readonly c: number;
-  readonly h: number;
-  readonly w: number;
-  readonly o: number;
-  readonly kh: number;
-  readonly kw: number;
-  readonly strideH: number;
-  readonly strideW: number;
-  readonly paddingH: number;
-  readonly paddingW: number;
-}
+type ConvSizes = Readonly<Record<(typeof sizes)[number]['name'], number>>;
+
+type NumberEach<T extends readonly unknown[]> = { readonly [I in keyof T]: number };
+
+/** The eleven sizes in contract order. */
+type SizeValues = NumberEach<typeof sizes>;
 
 const all = (values: Sizes): ConvSizes => values as unknown as ConvSizes;
 
@@ -132,24 +125,8 @@ export const conv2d_f32_forward = defineKernel({
       'n 0 touches nothing. A tap in the padding contributes weight * 0 (so an infinite weight gives NaN there, as in PyTorch). No element ' +
       'depends on other images.',
   },
-  reference: (
-    round: Round,
-    x: Floats,
-    weight: Floats,
-    bias: Floats,
-    y: Floats,
-    n: number,
-    c: number,
-    h: number,
-    w: number,
-    o: number,
-    kh: number,
-    kw: number,
-    strideH: number,
-    strideW: number,
-    paddingH: number,
-    paddingW: number,
-  ) => {
+  reference: (round: Round, x: Floats, weight: Floats, bias: Floats, y: Floats, ...given: SizeValues) => {
+    const [n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW] = given;
     const ho = convolutionOutputs(h, kh, strideH, paddingH);
     const wo = convolutionOutputs(w, kw, strideW, paddingW);
     let to = 0;
@@ -197,23 +174,8 @@ export const conv2d_f32_backward_data = defineKernel({
       'n 0 touches nothing. A tap that meets its pixel from outside gradY contributes weight * 0 (so an infinite weight gives NaN there); a ' +
       'pixel that no tap meets is +0. No element depends on other images.',
   },
-  reference: (
-    round: Round,
-    gradY: Floats,
-    weight: Floats,
-    gradX: Floats,
-    n: number,
-    c: number,
-    h: number,
-    w: number,
-    o: number,
-    kh: number,
-    kw: number,
-    strideH: number,
-    strideW: number,
-    paddingH: number,
-    paddingW: number,
-  ) => {
+  reference: (round: Round, gradY: Floats, weight: Floats, gradX: Floats, ...given: SizeValues) => {
+    const [n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW] = given;
     const ho = convolutionOutputs(h, kh, strideH, paddingH);
     const wo = convolutionOutputs(w, kw, strideW, paddingW);
     let to = 0;
@@ -259,23 +221,8 @@ export const conv2d_f32_backward_filter = defineKernel({
       'the block sums are added to the result in order.',
     edges: 'n 0 gives +0. A position whose tap lies in the padding contributes gradY * 0.',
   },
-  reference: (
-    round: Round,
-    x: Floats,
-    gradY: Floats,
-    gradWeight: Floats,
-    n: number,
-    c: number,
-    h: number,
-    w: number,
-    o: number,
-    kh: number,
-    kw: number,
-    strideH: number,
-    strideW: number,
-    paddingH: number,
-    paddingW: number,
-  ) => {
+  reference: (round: Round, x: Floats, gradY: Floats, gradWeight: Floats, ...given: SizeValues) => {
+    const [n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW] = given;
     const ho = convolutionOutputs(h, kh, strideH, paddingH);
     const wo = convolutionOutputs(w, kw, strideW, paddingW);
     const blockRows = Math.max(1, Math.floor(blockLength / wo));

@@ -114,9 +114,9 @@ describe('gemm_f32', () => {
   });
 
   it('gives a row the same bits alone and in any batch, however the operands are packed', () => {
-    // 33 rows: B is packed; 200 x 300: A is packed; 600: two blocks of rows; m < n and m > n choose different sides when B is transposed.
+    // 67 rows: B is packed; 200 x 300: A is packed; 600: two blocks of rows; m < n and m > n choose different sides when B is transposed.
     const shapes = [
-      [33, 40, 300],
+      [67, 40, 300],
       [200, 45, 300],
       [600, 9, 40],
       [16, 120, 400],

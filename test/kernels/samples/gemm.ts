@@ -43,7 +43,7 @@ const grid = [
   ...[0, 1, 2, 3].flatMap((transposes) => [
     call(0, 5, 3, transposes, scalars[1]!, false),
     call(5, 0, 3, transposes, scalars[1]!, false),
-    call(33, 20, 9, transposes, scalars[3]!, false),
+    call(67, 20, 9, transposes, scalars[3]!, false),
     call(515, 9, 5, transposes, scalars[3]!, false),
     call(9, 515, 5, transposes, scalars[3]!, true),
     call(140, 41, 300, transposes, scalars[1]!, false),
