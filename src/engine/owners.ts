@@ -2,14 +2,18 @@
 import { NOBODY } from './blocks.ts';
 
 /**
- * Gives the units that nobody (alive) owns to the workers with the fewest units; all others stay where they are. Used while a loop runs, when
- * a unit may not move away from a living owner.
+ * Gives the units that nobody owns to the `workers` with the fewest units. A unit of an owner in `staying` stays where it is, also if that one
+ * is being ended and takes no new units: until it is gone it may still write. Used while a loop runs.
  */
-export function coverUnits(owners: readonly number[], workers: readonly number[]): number[] {
+export function coverUnits(
+  owners: readonly number[],
+  workers: readonly number[],
+  staying: readonly number[] = workers,
+): number[] {
   const load = new Map(workers.map((worker) => [worker, 0]));
   for (const owner of owners) if (load.has(owner)) load.set(owner, load.get(owner)! + 1);
   return owners.map((owner) => {
-    if (load.has(owner)) return owner;
+    if (staying.includes(owner)) return owner;
     const least = leastLoaded(load);
     if (least !== NOBODY) load.set(least, load.get(least)! + 1);
     return least;

@@ -195,7 +195,7 @@ export class Scheduler {
       case 'loopReturned':
         return this.loopReturned(event.worker, event.job, event.epoch, event.outcome);
       case 'loopFailed':
-        return this.loopFailed(event.worker, event.job, event.at, event.error);
+        return this.loopFailed(event.worker, event.job, event.epoch, event.at, event.error);
       case 'deadlock':
         return this.failJob(event.job, 'deadlock', -1, null);
       case 'closeLoop':
@@ -361,9 +361,9 @@ export class Scheduler {
     this.enterAll(loop);
   }
 
-  /** Gives units without an owner to the workers of the loop that are alive; those that hold units keep them. */
+  /** Gives units whose owner is gone to the workers that are ready; those that hold units keep them until they are gone themselves. */
   private coverLoop(loop: LoopState): void {
-    loop.owners = coverUnits(loop.owners, this.readyWorkers());
+    loop.owners = coverUnits(loop.owners, this.readyWorkers(), [...this.workers.keys()]);
     this.enterAll(loop);
   }
 
@@ -401,7 +401,7 @@ export class Scheduler {
     }
   }
 
-  private loopFailed(worker: number, job: number, at: string, error: PlainError): void {
+  private loopFailed(worker: number, job: number, epoch: number, at: string, error: PlainError): void {
     this.leave(worker, job);
     const loop = this.jobs.get(job);
     if (loop?.kind !== 'loop') return;
@@ -415,7 +415,8 @@ export class Scheduler {
       message: `${at}: ${error.message}`,
     });
     if (error.final || count >= this.policy.maxAttempts) this.failJob(job, 'taskError', -1, error);
-    else if (this.workers.get(worker)?.phase === 'ready') this.enter(loop, worker);
+    // In a newer epoch it has already been told to enter again.
+    else if (epoch === loop.epoch && this.workers.get(worker)?.phase === 'ready') this.enter(loop, worker);
   }
 
   private countFailure(loop: LoopState, at: string): number {
