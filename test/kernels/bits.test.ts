@@ -53,7 +53,9 @@ describe('fixed bits', () => {
   });
 
   it('log_softmax_f32 and cross_entropy_f32', () => {
-    expect(hashOf('log_softmax_f32', ordinaryFloats(), length, (x, y) => [x, y, length / 10, 10])).toBe('ff23cc74cff84d74');
+    expect(hashOf('log_softmax_f32', ordinaryFloats(), length, (x, y) => [x, y, length / 10, 10])).toBe(
+      'ff23cc74cff84d74',
+    );
     const [targets, sums] = [allocate(40_000), allocate(64)];
     i32(targets, 10_000).forEach((_, row, all) => {
       all[row] = row % 10;
