@@ -39,8 +39,7 @@ class PairedSum {
   total(): number {
     let sum: number | undefined;
     this.#levels.forEach((partial, level) => {
-      if (Math.floor(this.#blocks / 2 ** level) % 2 === 1)
-        sum = sum === undefined ? partial : this.#round(partial + sum);
+      if (((this.#blocks >> level) & 1) === 1) sum = sum === undefined ? partial : this.#round(partial + sum);
     });
     return sum ?? 0;
   }
