@@ -3,16 +3,16 @@
  * the scheduler does not know: promises, inputs, results, clocks.
  */
 import { EngineError } from '../errors.ts';
-import { type BlockTable, createBlocks } from './blocks.ts';
-import type { CarriedWorker, Carrier } from './carrier.ts';
+import type { Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
 import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
 import { inputError, jobError } from './job-error.ts';
-import { nextWork } from './loop-runner.ts';
+import { createLiveLoop, iterationOf, type LiveLoop, lowerLimit, standsStill } from './live-loop.ts';
+import { type LiveWorker, runningUnit, silenceMs } from './live-worker.ts';
 import type { FaultPlan, FromWorker, PlainError } from './messages.ts';
 import { recordBytes } from './record-bytes.ts';
 import { type Command, Scheduler, type SchedulerEvent } from './scheduler.ts';
-import { Vitals, vitalState } from './vitals.ts';
+import { Vitals } from './vitals.ts';
 
 /** Options of an engine. */
 export interface EngineOptions {
@@ -28,42 +28,16 @@ export interface EngineOptions {
   readonly log?: (event: SchedulerEvent, commands: readonly Command[]) => void;
 }
 
-interface LiveWorker {
-  readonly id: number;
-  readonly carried: CarriedWorker;
-  readonly vitals: Vitals;
-  readonly startedMs: number;
-  ready: boolean;
-  busy: number;
-  /** Loops opened on it, and the units of each that it has been given inputs for. */
-  readonly loops: Map<number, Set<number>>;
-  seenProgress: number;
-  seenMs: number;
-  terminatedMs: number | null;
-  killed: FaultPoint | null | undefined;
-}
-
 interface Job {
   readonly name: string;
   readonly stage?: { readonly spec: Stage; readonly options: RunOptions; readonly results: unknown[] };
   readonly loop?: LiveLoop;
   readonly resolve: (value: unknown[]) => void;
   readonly reject: (error: Error) => void;
-}
-
-interface LiveLoop {
-  readonly spec: LoopSpec;
-  readonly blocks: BlockTable;
-  pending: { resolve(iteration: number): void; reject(error: Error): void } | null;
-  failed: EngineError | null;
-  progressSeen: string;
-  progressMs: number;
+  onEnd?: () => void;
 }
 
 const WATCH_MS = 50;
-/** All workers of a loop waiting and no version moving for so long is a deadlock. */
-const DEADLOCK_MS = 3000;
-
 /** An engine on a carrier. */
 export function createEngine(carrier: Carrier, options: EngineOptions & { readonly workers: number }): Engine {
   if ((globalThis as Record<symbol, unknown>)[Symbol.for('shoal.worker')] === true) {
@@ -96,6 +70,8 @@ class LiveEngine implements Engine {
   private nextJob = 0;
   private faults: FaultPlan | null = null;
   private crossedBytes = 0;
+  /** The result in the message that is being handled. */
+  private arrived: unknown;
   private watch: ReturnType<typeof setInterval> | null = null;
   private closed: Promise<void> | null = null;
   private onEmpty: (() => void) | null = null;
@@ -131,7 +107,7 @@ class LiveEngine implements Engine {
       const job = this.nextJob++;
       const results = new Array<unknown>(spec.inputs.length);
       this.begin(job, { name: spec.name, stage: { spec, options, results }, resolve, reject }, spec.inputs.length);
-      options.signal?.addEventListener('abort', () => this.dispatch({ type: 'cancel', job }), { once: true });
+      this.cancelBy(options.signal, job);
       this.dispatch({
         type: 'submitStage',
         job,
@@ -144,9 +120,8 @@ class LiveEngine implements Engine {
     const refusal = this.refusal();
     if (refusal !== null) throw refusal;
     const job = this.nextJob++;
-    const spec = copyOfLoop(given);
-    const blocks = createBlocks(spec.units, spec.blocks, spec.startIteration);
-    const loop: LiveLoop = { spec, blocks, pending: null, failed: null, progressSeen: '', progressMs: 0 };
+    const loop = createLiveLoop(given);
+    const { spec, blocks } = loop;
     const ended = (error: Error): void => {
       loop.failed = error as EngineError;
       loop.pending?.reject(error);
@@ -157,7 +132,7 @@ class LiveEngine implements Engine {
     return {
       blocks,
       get iteration(): number {
-        return Math.min(...spec.phases.map((phase) => blocks.minVersion(phase.writes)));
+        return iterationOf(loop);
       },
       advance: (to) => this.advance(job, loop, to),
       stop: () => lowerLimit(loop),
@@ -200,6 +175,14 @@ class LiveEngine implements Engine {
     if (signal?.aborted)
       return new EngineError('CANCELLED', 'engine: the job was cancelled by its signal.', {}, signal.reason);
     return null;
+  }
+
+  /** Cancels the job when the signal says so; a signal that outlives the job keeps nothing of it. */
+  private cancelBy(signal: AbortSignal | undefined, job: number): void {
+    if (signal === undefined) return;
+    const cancel = (): void => this.dispatch({ type: 'cancel', job });
+    signal.addEventListener('abort', cancel, { once: true });
+    this.jobs.get(job)!.onEnd = () => signal.removeEventListener('abort', cancel);
   }
 
   private begin(id: number, job: Job, tasks: number): void {
@@ -253,7 +236,7 @@ class LiveEngine implements Engine {
       case 'runTask':
         return this.sendTask(command.worker, command.job, command.task, command.attempt);
       case 'deliver':
-        return;
+        return this.deliver(command.job, command.task, command.worker);
       case 'attemptFailed': {
         const { job, task, attempt, reason, message } = command;
         return this.emit({ event: 'taskFailed', job, task, attempt, reason, message });
@@ -289,7 +272,6 @@ class LiveEngine implements Engine {
       seenProgress: 0,
       seenMs: now,
       terminatedMs: null,
-      killed: undefined,
       carried: this.source.start(id, vitals, {
         onMessage: (message) => this.onMessage(worker, message),
         onExit: (detail) => this.onExit(worker, detail),
@@ -340,13 +322,14 @@ class LiveEngine implements Engine {
     const loop = this.jobs.get(job)!.loop!;
     const pending = loop.pending;
     loop.pending = null;
-    pending?.resolve(Math.min(...loop.spec.phases.map((phase) => loop.blocks.minVersion(phase.writes))));
+    pending?.resolve(iterationOf(loop));
   }
 
   private endJob(id: number, reason: EndReason, task: number, error: PlainError | null): void {
     const job = this.jobs.get(id);
     if (job === undefined) return;
     this.jobs.delete(id);
+    job.onEnd?.();
     this.emit({ event: 'jobEnded', job: id, name: job.name, reason });
     this.hold();
     if (reason === 'success') job.resolve(job.stage?.results ?? []);
@@ -366,7 +349,7 @@ class LiveEngine implements Engine {
         worker.busy--;
         const { job, task, attempt, result } = message;
         this.crossedBytes += recordBytes(result);
-        this.keepResult(worker.id, job, task, result);
+        this.arrived = result;
         return this.dispatch({ type: 'taskSucceeded', worker: worker.id, job, task, attempt });
       }
       case 'taskFailed': {
@@ -386,17 +369,17 @@ class LiveEngine implements Engine {
         return this.dispatch({ type: 'loopFailed', worker: worker.id, job, epoch, at, error });
       }
       case 'emit':
-        return this.jobs.get(message.job)?.loop?.spec.onEmit?.(message.value, worker.id);
+        return callUser(() => this.jobs.get(message.job)?.loop?.spec.onEmit?.(message.value, worker.id));
       case 'parked':
         return this.killWith(worker.id, this.faults?.points[message.fault] ?? null);
     }
   }
 
-  private keepResult(worker: number, job: number, task: number, result: unknown): void {
-    const stage = this.jobs.get(job)?.stage;
-    if (stage === undefined) return;
-    stage.results[task] = result;
-    stage.options.onResult?.(task, result, worker);
+  /** The scheduler has accepted the result that has just arrived: it is the first one of its task. */
+  private deliver(job: number, task: number, worker: number): void {
+    const { results, options } = this.jobs.get(job)!.stage!;
+    results[task] = this.arrived;
+    callUser(() => options.onResult?.(task, this.arrived, worker));
   }
 
   private killWith(id: number, planned: FaultPoint | null): void {
@@ -421,13 +404,8 @@ class LiveEngine implements Engine {
 
   /** What the worker does in a loop now, by its vital signs. */
   private running(worker: LiveWorker): RunningUnit | null {
-    if (worker.vitals.state !== vitalState.phase) return null;
-    const { phase, unit, iteration } = worker.vitals.position;
-    for (const job of worker.loops.keys()) {
-      const name = this.jobs.get(job)?.loop?.spec.phases[phase]?.name;
-      if (name !== undefined) return { phase: name, unit, iteration };
-    }
-    return null;
+    const loops = [...worker.loops.keys()].flatMap((job) => this.jobs.get(job)?.loop ?? []);
+    return runningUnit(worker, loops);
   }
 
   // Watching: silence, stuck workers, deadlock.
@@ -438,30 +416,16 @@ class LiveEngine implements Engine {
 
   private look(): void {
     const now = performance.now();
-    for (const worker of [...this.live.values()]) {
+    const workers = [...this.live.values()];
+    for (const worker of workers) {
       if (worker.terminatedMs !== null) {
         if (now - worker.terminatedMs > this.stuckTimeoutMs) this.onStuck(worker);
-        continue;
+      } else if (silenceMs(worker, now) > this.silenceTimeoutMs) {
+        this.dispatch({ type: 'silence', worker: worker.id });
       }
-      const progress = worker.vitals.progressCount;
-      const silent = progress === worker.seenProgress && (worker.busy > 0 || !worker.ready);
-      worker.seenProgress = progress;
-      if (!silent || worker.vitals.state === vitalState.waiting) worker.seenMs = now;
-      else if (now - worker.seenMs > this.silenceTimeoutMs) this.dispatch({ type: 'silence', worker: worker.id });
     }
-    for (const [id, job] of [...this.jobs]) if (job.loop?.pending) this.lookAtLoop(id, job.loop, now);
-  }
-
-  private lookAtLoop(id: number, loop: LiveLoop, now: number): void {
-    const versions = loop.spec.phases.map((phase) => versionsOf(loop.blocks, phase.writes)).join(';');
-    const allWait = [...this.live.values()].every(
-      (worker) => worker.ready && worker.terminatedMs === null && !isBusy(worker),
-    );
-    if (versions !== loop.progressSeen || !allWait) {
-      loop.progressSeen = versions;
-      loop.progressMs = now;
-    } else if (now - loop.progressMs > DEADLOCK_MS) {
-      this.dispatch({ type: 'deadlock', job: id });
+    for (const [job, { loop }] of [...this.jobs]) {
+      if (loop && standsStill(loop, workers, now)) this.dispatch({ type: 'deadlock', job });
     }
   }
 
@@ -473,42 +437,17 @@ class LiveEngine implements Engine {
   }
 
   private emit(event: EngineEvent): void {
-    for (const listener of this.listeners) listener(event);
+    for (const listener of this.listeners) callUser(() => listener(event));
   }
 }
 
-function isBusy(worker: LiveWorker): boolean {
-  const { state } = worker.vitals;
-  return state === vitalState.task || state === vitalState.phase;
-}
-
-function versionsOf(blocks: BlockTable, name: string): string {
-  return Array.from({ length: blocks.units }, (_, unit) => blocks.version(name, unit)).join();
-}
-
-/**
- * Lowers the limit of a running loop to the earliest iteration at which all units can meet. A unit starts iteration t only after it read a
- * limit > t, so nobody is past the newest iteration begun; the loop repeats until no unit was seen at or past the new limit.
- */
-function lowerLimit({ blocks, spec, pending }: LiveLoop): void {
-  if (pending === null) return;
-  const old = blocks.limit;
-  for (let limit = -1; ; ) {
-    let newest = -1;
-    for (let unit = 0; unit < blocks.units; unit++)
-      newest = Math.max(newest, nextWork(blocks, spec.phases, unit).iteration);
-    if (newest + 1 <= limit) return;
-    limit = Math.min(old, newest + 1);
-    blocks.limit = limit;
-    if (limit === old) return;
-  }
-}
-
-/** A copy of what travels, so that workers that join later get what the caller passed. */
-function copyOfLoop(spec: LoopSpec): LoopSpec {
+/** Calls back into the program that uses the engine. What it throws is thrown outside, where it cannot confuse the engine. */
+function callUser(callback: () => void): void {
   try {
-    return { ...spec, program: structuredClone(spec.program), inputs: structuredClone(spec.inputs) };
+    callback();
   } catch (thrown) {
-    throw inputError(spec.name, thrown);
+    queueMicrotask(() => {
+      throw thrown;
+    });
   }
 }

@@ -1,0 +1,73 @@
+/** @file A live loop: its blocks, how far it is, and how it is stopped between iterations. */
+import type { EngineError } from '../errors.ts';
+import { type BlockTable, createBlocks } from './blocks.ts';
+import type { LoopSpec } from './engine.ts';
+import { inputError } from './job-error.ts';
+import { isComputing, type LiveWorker } from './live-worker.ts';
+import { nextWork } from './loop-runner.ts';
+
+/** All workers waiting and no version moving for so long is a deadlock. */
+const DEADLOCK_MS = 3000;
+
+/** A loop, as the driver holds it. */
+export interface LiveLoop {
+  readonly spec: LoopSpec;
+  readonly blocks: BlockTable;
+  /** The `advance` that is running. */
+  pending: { resolve(iteration: number): void; reject(error: Error): void } | null;
+  /** Why it ended, if it failed. */
+  failed: EngineError | null;
+  /** The versions that were last seen, and when they were new. */
+  progressSeen: string;
+  progressMs: number;
+}
+
+/** Makes a loop's blocks. What travels is copied, so that workers that join later get what the caller passed. */
+export function createLiveLoop(given: LoopSpec): LiveLoop {
+  let spec: LoopSpec;
+  try {
+    spec = { ...given, program: structuredClone(given.program), inputs: structuredClone(given.inputs) };
+  } catch (thrown) {
+    throw inputError(given.name, thrown);
+  }
+  const blocks = createBlocks(spec.units, spec.blocks, spec.startIteration);
+  return { spec, blocks, pending: null, failed: null, progressSeen: '', progressMs: 0 };
+}
+
+/** Iterations that all units have finished. */
+export function iterationOf({ spec, blocks }: LiveLoop): number {
+  return Math.min(...spec.phases.map((phase) => blocks.minVersion(phase.writes)));
+}
+
+/** Whether a loop that should advance has not for too long, with every worker there and none computing. */
+export function standsStill(loop: LiveLoop, workers: readonly LiveWorker[], now: number): boolean {
+  if (loop.pending === null) return false;
+  const versions = loop.spec.phases.map(({ writes }) => versionsOf(loop.blocks, writes)).join(';');
+  const allWait = workers.every((worker) => worker.ready && worker.terminatedMs === null && !isComputing(worker));
+  if (allWait && versions === loop.progressSeen) return now - loop.progressMs > DEADLOCK_MS;
+  loop.progressSeen = versions;
+  loop.progressMs = now;
+  return false;
+}
+
+function versionsOf(blocks: BlockTable, name: string): string {
+  return Array.from({ length: blocks.units }, (_, unit) => blocks.version(name, unit)).join();
+}
+
+/**
+ * Lowers the limit of a running loop to the earliest iteration at which all units can meet. A unit starts iteration t only after it read a
+ * limit > t, so nobody is past the newest iteration begun; the loop repeats until no unit was seen at or past the new limit.
+ */
+export function lowerLimit({ blocks, spec, pending }: LiveLoop): void {
+  if (pending === null) return;
+  const old = blocks.limit;
+  for (let limit = -1; limit !== old; ) {
+    let newest = -1;
+    for (let unit = 0; unit < blocks.units; unit++) {
+      newest = Math.max(newest, nextWork(blocks, spec.phases, unit).iteration);
+    }
+    if (newest < limit) return;
+    limit = Math.min(old, newest + 1);
+    blocks.limit = limit;
+  }
+}
