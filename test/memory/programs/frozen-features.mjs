@@ -9,10 +9,14 @@ const head = new nn.Linear(4096, 10);
 const optimizer = new optim.SGD(head.parameters(), { lr: 0.001 });
 const labels = tensor(Int32Array.from({ length: 64 }, (_, i) => i % 10));
 // 100 batches of 1 MiB.
+const sums = [];
 const features = noGrad(() =>
-  Array.from({ length: 100 }, (_, i) => backbone.forward(tensor(values(64 * 50, i + 1), { shape: [64, 50] })).tanh()),
+  Array.from({ length: 100 }, (_, i) => {
+    const feature = backbone.forward(tensor(values(64 * 50, i + 1), { shape: [64, 50] })).tanh();
+    sums.push(feature.sum().item());
+    return feature;
+  }),
 );
-const sums = features.map((feature) => feature.sum().item());
 const losses = [];
 for (let epoch = 0; epoch < 4; epoch++) {
   let total = 0;
