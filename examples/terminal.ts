@@ -132,7 +132,7 @@ export class Terminal {
     this.line(`\n${kills.length} worker${kills.length === 1 ? ' was' : 's were'} killed:`);
     for (const { worker, planned, running } of kills) {
       const at = planned ?? running;
-      const where = at === null ? 'between tasks' : `iteration ${at.iteration}, ${at.phase}, partition ${at.unit}`;
+      const where = at === null ? 'between phases' : `iteration ${at.iteration}, ${at.phase}, partition ${at.unit}`;
       this.line(`  worker ${String(worker).padEnd(3)} ${planned === null ? 'at random ' : 'as planned'}  ${where}`);
     }
     this.line('\nThe same run, undisturbed:');
