@@ -16,8 +16,9 @@ interface Plan {
   readonly scratch: ScratchParameter | undefined;
   /** Name and position of each size and flag, for computing lengths. */
   readonly sizes: readonly (readonly [name: string, index: number])[];
-  /** Their values in the latest call; one object for all calls, because kernels are called some hundred times in a training step. */
+  /** Sizes by name and all arguments of the latest call: reused, because kernels are called some hundred times in a training step. */
   readonly latest: Record<string, number>;
+  readonly args: number[];
 }
 
 const plans = new Map<Kernel, Plan>();
@@ -40,6 +41,7 @@ function planOf(kernel: Kernel): Plan {
     scratch: found?.kind === 'scratch' ? found : undefined,
     sizes,
     latest: Object.fromEntries(sizes.map(([name]) => [name, 0])),
+    args: Array.from(kernel.parameters, () => 0),
   };
   plans.set(kernel, plan);
   return plan;
@@ -64,17 +66,14 @@ export function callPointers(kernel: Kernel, values: readonly number[]): void {
   const plan = planOf(kernel);
   if (values.length !== plan.valueCount)
     invariant(false, `${kernel.name} takes ${plan.valueCount} values, got ${values.length}`);
-  if (plan.scratch === undefined) {
-    runGuarded(kernel, plan.run, values);
-  } else {
+  for (let i = 0; i < values.length; i++) plan.args[i] = values[i]!;
+  if (plan.scratch !== undefined) {
     for (let i = 0; i < plan.sizes.length; i++) plan.latest[plan.sizes[i]![0]] = values[plan.sizes[i]![1]]!;
-    runGuarded(kernel, plan.run, [...values, scratch(plan.scratch.bytes(plan.latest))]);
+    plan.args[values.length] = scratch(plan.scratch.bytes(plan.latest));
   }
-}
-
-function runGuarded(kernel: Kernel, run: WasmFunction, values: readonly number[]): void {
   try {
-    run(...values);
+    // Not `run(...args)`: spreading copies the array.
+    plan.run.apply(undefined, plan.args);
   } catch (cause) {
     const message = `${kernel.name}: the kernel must not trap, got "${String(cause)}". Check pointers and sizes against its contract.`;
     throw new KernelError('KERNEL', message, { kernel: kernel.name, values: [...values] }, cause);

@@ -161,7 +161,7 @@ function save(tensor: Tensor): SavedTensor {
 /** Runs a kernel on operands in contract order: WebAssembly for float32, the reference for float64. */
 export function runKernel(op: string, kernel: Kernel, dtype: DType, values: readonly Operand[]): void {
   if (dtype === 'float32') {
-    const pointers = new Array<number>(values.length);
+    const pointers = pointersOfLength(values.length);
     for (let i = 0; i < values.length; i++) pointers[i] = toPointer(op, values[i]);
     callPointers(kernel, pointers);
   } else {
@@ -172,6 +172,13 @@ export function runKernel(op: string, kernel: Kernel, dtype: DType, values: read
       values.map((value) => toArray(op, value)),
     );
   }
+}
+
+const pointerLists: number[][] = [];
+
+/** A list that the next kernel call of as many values will use again. */
+function pointersOfLength(length: number): number[] {
+  return (pointerLists[length] ??= Array.from({ length }, () => 0));
 }
 
 function toPointer(op: string, value: Operand): number {
