@@ -53,10 +53,16 @@ export abstract class Module {
 
   /** The modules in this one's own fields, by name; those in an array field are `name.0`, `name.1`, ... */
   namedChildren(): [name: string, child: Module][] {
-    const fields = Object.entries(this).flatMap(([name, value]: [string, unknown]): [string, unknown][] =>
-      Array.isArray(value) ? value.map((item, i): [string, unknown] => [`${name}.${i}`, item]) : [[name, value]],
-    );
-    return fields.filter((field): field is [string, Module] => field[1] instanceof Module);
+    const children: [string, Module][] = [];
+    for (const [name, value] of Object.entries(this) as [string, unknown][]) {
+      if (value instanceof Module) children.push([name, value]);
+      else if (Array.isArray(value)) {
+        value.forEach((item: unknown, i) => {
+          if (item instanceof Module) children.push([`${name}.${i}`, item]);
+        });
+      }
+    }
+    return children;
   }
 
   /** Parameters with names such as `hidden.weight`, own ones first. A tensor that two fields share is listed once. */
@@ -86,12 +92,12 @@ export abstract class Module {
   }
 
   /** @internal All tensor fields, own ones first, then those of children, with dotted names. */
-  namedTensors(prefix = ''): [string, Tensor][] {
-    const own = Object.entries(this).filter((field): field is [string, Tensor] => field[1] instanceof Tensor);
-    return [
-      ...own.map(([name, tensor]): [string, Tensor] => [prefix + name, tensor]),
-      ...this.namedChildren().flatMap(([name, child]) => child.namedTensors(`${prefix}${name}.`)),
-    ];
+  namedTensors(prefix = '', found: [string, Tensor][] = []): [string, Tensor][] {
+    for (const [name, value] of Object.entries(this) as [string, unknown][]) {
+      if (value instanceof Tensor) found.push([prefix + name, value]);
+    }
+    for (const [name, child] of this.namedChildren()) child.namedTensors(`${prefix}${name}.`, found);
+    return found;
   }
 
   /** Sets the mode of this module and all below. Returns it. */

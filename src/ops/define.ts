@@ -9,7 +9,7 @@ import { AutogradError, DTypeError } from '../errors.ts';
 import { type Shape, sizeOf } from '../shape.ts';
 import { beginOperation, createStorage, freeStorage, pointerOf, viewOf } from '../tensor/arena.ts';
 import type { AnyOp, GraphNode, Op, Operand, SavedTensor, Shapes, Tensors } from '../tensor/graph.ts';
-import { Storage } from '../tensor/storage.ts';
+import { checkAlive, Storage } from '../tensor/storage.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
 /** Declares an operation; only for the type of its attributes. */
@@ -150,7 +150,7 @@ function compute<A>(
 }
 
 function sharedStorage(op: string, tensor: Tensor): Storage {
-  viewOf(tensor.storage, op);
+  checkAlive(tensor.storage, op);
   return tensor.storage;
 }
 

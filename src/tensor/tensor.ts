@@ -8,7 +8,7 @@ import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { freeStorage, viewOf } from './arena.ts';
 import type { GraphNode } from './graph.ts';
 import { formatTensor } from './print.ts';
-import type { Storage } from './storage.ts';
+import { checkAlive, type Storage } from './storage.ts';
 
 /** Numbers in nested arrays, as deep as the tensor has dimensions; a bare number for a scalar. */
 export type NestedNumbers = number | readonly NestedNumbers[];
@@ -110,7 +110,8 @@ export class Tensor {
    * The same elements outside the graph: no gradient flows through the result. Shares memory, and keeps it, as `keep()` does.
    */
   detach(): Tensor {
-    this.keep();
+    checkAlive(this.storage, 'detach');
+    this.storage.kept = true;
     return new Tensor(this.storage, this.shape);
   }
 
@@ -119,7 +120,7 @@ export class Tensor {
    * ends. Returns the tensor.
    */
   keep(): this {
-    viewOf(this.storage, 'keep');
+    checkAlive(this.storage, 'keep');
     this.storage.kept = true;
     return this;
   }
