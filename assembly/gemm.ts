@@ -91,7 +91,7 @@ function blocks(
         }
         for (; row < height; row += MR) {
           anyTile(
-            min(MR, height - row), width, 1, steps, aPanel, rowBytes, stepBytes, 0, bFirst, bBytes,
+            min(MR, height - row), width, steps, aPanel, rowBytes, stepBytes, bFirst, bBytes,
             mode, alpha, factor, zeros, at, cRow, cColumn, spare,
           );
           aPanel += panelBytes;

@@ -115,3 +115,9 @@ function position(image: usize, index: i32, count: i32, columns: i32, rowBytes: 
   const row = last / columns;
   return image + <usize>row * rowBytes + (<usize>(last - row * columns) << 2);
 }
+
+/** Where the patches of positions `first` to `first + 3` start, if those are in one row (and so four adjacent floats for every tap); else 0. */
+export function neighbours(image: usize, first: i32, count: i32, columns: i32, rowBytes: usize): usize {
+  const row = first / columns, column = first - row * columns;
+  return column + 4 <= columns && first + 4 <= count ? image + <usize>row * rowBytes + (<usize>column << 2) : 0;
+}

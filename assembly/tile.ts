@@ -57,15 +57,16 @@ function updateRow(c: usize, low: v128, high: v128, alpha: v128, beta: v128): vo
 }
 
 /**
- * One full tile: the sums run over `runs` runs of `steps` steps, both at least 1. Element (row r, step s) of A is the float at `a<r>`, which
- * moves by `aStep` each step and by `aJump` more after each run; a step of B is the eight floats at `b`, which moves by `bStep`. C has rows
- * `cRow` apart; `initial` points to a float per row. All strides are in bytes.
+ * Four rows of sums over `runs` runs of `steps` steps, both at least 1, merged into C, whose rows are `cRow` apart; `initial` points to a float
+ * per row. Element (row r, step s) of A is the float at `a<r>`, which moves by `aStep` each step and by `aJump` more after each run. A step of B
+ * is the eight floats at `b`, which moves by `bStep`; or, if `tapped`, four at `b` and four at `other`, both plus an offset that is read from
+ * the list at `bStep`. All strides are in bytes.
  */
-export function tile(
-  runs: i32, steps: i32,
-  a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize,
-  b: usize, bStep: usize,
-  mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+// @ts-ignore: decorator
+@inline
+function fourRows(
+  tapped: bool, runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize,
+  b: usize, other: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
 ): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
   let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
@@ -74,8 +75,10 @@ export function tile(
   do {
     let left = steps;
     do {
-      const b0 = v128.load(b), b1 = v128.load(b, 16);
-      b += bStep;
+      const at = tapped ? load<usize>(bStep) : 0;
+      const b0 = v128.load(b + at), b1 = tapped ? v128.load(other + at) : v128.load(b, 16);
+      if (tapped) bStep += 4;
+      else b += bStep;
       let x = v128.load32_splat(a0);
       a0 += aStep;
       c00 = f32x4.add(c00, f32x4.mul(x, b0));
@@ -113,9 +116,27 @@ export function tile(
   }
 }
 
-/** The upper half of a tile: two rows, for what is left of C at the bottom. */
-function halfTile(
-  runs: i32, steps: i32, a0: usize, a1: usize, aStep: usize, aJump: usize, b: usize, bStep: usize,
+/** One full tile (see `fourRows`). */
+export function tile(
+  runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize, b: usize, bStep: usize,
+  mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+): void {
+  fourRows(false, runs, steps, a0, a1, a2, a3, aStep, aJump, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
+}
+
+/** One full tile whose B is read in place, through a list of offsets. */
+function tapTile(
+  steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, other: usize, taps: usize,
+  mode: i32, initial: usize, c: usize, cRow: usize,
+): void {
+  fourRows(true, 1, steps, a0, a1, a2, a3, aStep, 0, b, other, taps, mode, 1, 1, initial, c, cRow);
+}
+
+/** Two rows, for what is left of C at the bottom: see `fourRows`. */
+// @ts-ignore: decorator
+@inline
+function twoRows(
+  tapped: bool, runs: i32, steps: i32, a0: usize, a1: usize, aStep: usize, aJump: usize, b: usize, other: usize, bStep: usize,
   mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
 ): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
@@ -123,8 +144,10 @@ function halfTile(
   do {
     let left = steps;
     do {
-      const b0 = v128.load(b), b1 = v128.load(b, 16);
-      b += bStep;
+      const at = tapped ? load<usize>(bStep) : 0;
+      const b0 = v128.load(b + at), b1 = tapped ? v128.load(other + at) : v128.load(b, 16);
+      if (tapped) bStep += 4;
+      else b += bStep;
       let x = v128.load32_splat(a0);
       a0 += aStep;
       c00 = f32x4.add(c00, f32x4.mul(x, b0));
@@ -148,32 +171,65 @@ function halfTile(
   }
 }
 
+function halfTile(
+  steps: i32, a0: usize, a1: usize, aStep: usize, b: usize, bStep: usize,
+  mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+): void {
+  twoRows(false, 1, steps, a0, a1, aStep, 0, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
+}
+
+function halfTapTile(
+  steps: i32, a0: usize, a1: usize, aStep: usize, b: usize, other: usize, taps: usize, mode: i32, initial: usize, c: usize, cRow: usize,
+): void {
+  twoRows(true, 1, steps, a0, a1, aStep, 0, b, other, taps, mode, 1, 1, initial, c, cRow);
+}
+
+/**
+ * Up to four rows of one panel of eight columns whose B is read in place: four columns at `b`, four at `other`, plus the offsets at `taps`. alpha
+ * and beta are 1.
+ */
+export function anyTapTile(
+  rows: i32, steps: i32, a: usize, aRow: usize, aStep: usize, b: usize, other: usize, taps: usize,
+  mode: i32, initial: usize, c: usize, cRow: usize, spare: usize,
+): void {
+  const a1 = a + (rows > 1 ? aRow : 0);
+  if (rows == 2) {
+    halfTapTile(steps, a, a1, aStep, b, other, taps, mode, initial, c, cRow);
+  } else if (rows == MR) {
+    const a2 = a1 + aRow;
+    tapTile(steps, a, a1, a2, a2 + aRow, aStep, b, other, taps, mode, initial, c, cRow);
+  } else {
+    if (rows == 1) halfTapTile(steps, a, a, aStep, b, other, taps, STORE, zeros, spare, 32);
+    else tapTile(steps, a, a1, a1 + aRow, a1 + aRow, aStep, b, other, taps, STORE, zeros, spare, 32);
+    mergeRows(rows, NR, mode, 1, 1, initial, c, cRow, spare);
+  }
+}
+
 /**
  * One tile that may be cut (`rows` of 4, `columns` of 8) or lie transposed in C: element (r, j) of C is at `c + r * cRow + j * cColumn`, and one
  * of the two strides is 4. Rows that are cut off repeat the last one, so nothing outside A is read; B must have eight columns. The sums go
  * through `spare` (one tile), exactly: alpha 1 and initial +0 change no bit of a sum, because a sum that starts at +0 is never -0.
  */
 export function anyTile(
-  rows: i32, columns: i32, runs: i32, steps: i32,
-  a: usize, aRow: usize, aStep: usize, aJump: usize, b: usize, bStep: usize,
+  rows: i32, columns: i32, steps: i32, a: usize, aRow: usize, aStep: usize, b: usize, bStep: usize,
   mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, cColumn: usize, spare: usize,
 ): void {
   const a1 = a + (rows > 1 ? aRow : 0);
   const whole = columns == NR && cColumn == 4;
   if (rows <= 2) {
     if (whole && rows == 2) {
-      halfTile(runs, steps, a, a1, aStep, aJump, b, bStep, mode, alpha, beta, initial, c, cRow);
+      halfTile(steps, a, a1, aStep, b, bStep, mode, alpha, beta, initial, c, cRow);
       return;
     }
-    halfTile(runs, steps, a, a1, aStep, aJump, b, bStep, STORE, 1, 0, zeros, spare, 32);
+    halfTile(steps, a, a1, aStep, b, bStep, STORE, 1, 0, zeros, spare, 32);
   } else {
     const a2 = a1 + aRow;
     const a3 = rows > 3 ? a2 + aRow : a2;
     if (whole && rows == MR) {
-      tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, mode, alpha, beta, initial, c, cRow);
+      tile(1, steps, a, a1, a2, a3, aStep, 0, b, bStep, mode, alpha, beta, initial, c, cRow);
       return;
     }
-    tile(runs, steps, a, a1, a2, a3, aStep, aJump, b, bStep, STORE, 1, 0, zeros, spare, 32);
+    tile(1, steps, a, a1, a2, a3, aStep, 0, b, bStep, STORE, 1, 0, zeros, spare, 32);
   }
   if (cColumn == 4) mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
   else if (rows == MR) mergeTransposed(columns, mode, alpha, beta, initial, c, cColumn, spare);

@@ -47,6 +47,11 @@ const grid = [
   call(1, [1, 2, 1], 1, [2, 1], [1, 2], [1, 2]), // positions that are 12 bytes apart without being neighbours
   ...Array.from({ length: 13 }, (_, i) => call(1, [2, 4, 3 + i], 5, [2, 3], one, none)), // every row length 1 to 13
   ...Array.from({ length: 9 }, (_, i) => call(1, [1 + i, 5, 5], 9 - i, [3, 3], one, [1, 1])), // every cut of rows
+  // Rows of 8 and 12: patches read in place, every cut of rows, over one and two blocks of taps; and too many channels for that.
+  ...Array.from({ length: 9 }, (_, i) => call(1, [1 + i, 3, 8], 9 - i, [3, 3], one, [1, 1])),
+  ...Array.from({ length: 6 }, (_, i) => call(1, [30, 3, 12], 1 + i, [3, 3], one, [1, 1])),
+  ...Array.from({ length: 6 }, (_, i) => call(1, [1 + i, 3, 12], 30, [3, 3], one, [1, 1])),
+  call(1, [17, 3, 8], 18, [3, 3], one, [1, 1]),
 ];
 
 const numbers = fc
