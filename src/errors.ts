@@ -101,5 +101,6 @@ export class EngineError extends ShoalError {
 
 /** A broken promise of shoal's own code, never of its caller. Code `INVARIANT`. */
 export function invariant(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new ShoalError('INVARIANT', `shoal: internal invariant broken: ${message}. Please report this.`);
+  if (!condition)
+    throw new ShoalError('INVARIANT', `shoal: internal invariant broken: ${message}. Please report this.`);
 }

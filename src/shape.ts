@@ -36,11 +36,15 @@ export function sameShape(a: Shape, b: Shape): boolean {
 export function checkShape(op: string, shape: Shape): void {
   for (const dim of shape) {
     if (!Number.isInteger(dim) || dim < 0) {
-      throw new ShapeError(`${op}: sizes must be integers >= 0, got ${formatShape(shape)}. Check the shape.`, { shape });
+      throw new ShapeError(`${op}: sizes must be integers >= 0, got ${formatShape(shape)}. Check the shape.`, {
+        shape,
+      });
     }
   }
   if (sizeOf(shape) >= 2 ** 31) {
-    throw new ShapeError(`${op}: a tensor has fewer than 2^31 elements, got ${formatShape(shape)}. Split it.`, { shape });
+    throw new ShapeError(`${op}: a tensor has fewer than 2^31 elements, got ${formatShape(shape)}. Split it.`, {
+      shape,
+    });
   }
 }
 
@@ -48,10 +52,13 @@ export function checkShape(op: string, shape: Shape): void {
 export function resolveDim(op: string, dim: number, rank: number): number {
   const resolved = dim < 0 ? dim + rank : dim;
   if (!Number.isInteger(dim) || resolved < 0 || resolved >= Math.max(rank, 1)) {
-    throw new IndexRangeError(`${op}: dim must be in ${-Math.max(rank, 1)}..${Math.max(rank, 1) - 1}, got ${dim}. Check dim.`, {
-      dim,
-      rank,
-    });
+    throw new IndexRangeError(
+      `${op}: dim must be in ${-Math.max(rank, 1)}..${Math.max(rank, 1) - 1}, got ${dim}. Check dim.`,
+      {
+        dim,
+        rank,
+      },
+    );
   }
   return resolved;
 }

@@ -58,7 +58,6 @@ export function thisThread(): {
   };
 }
 
-
 /** Cores that this process may use, at least 1. */
 export function coreCount(): number {
   return availableParallelism();
