@@ -182,6 +182,8 @@ const deterministicCodes: ReadonlySet<string> = new Set([
   'SHAPE',
   'DTYPE',
   'ARGUMENT',
+  'MODEL_MISMATCH',
+  'BUFFERS_CHANGED',
 ]);
 
 /** Whether another attempt cannot help. */

@@ -125,13 +125,23 @@ export abstract class Module {
   /**
    * Copies values into the parameters and buffers.
    *
-   * @throws ArgumentError listing missing and unexpected names; @throws ShapeError if a shape differs. Nothing is changed then.
+   * @throws ArgumentError, ShapeError as `checkStateDict`. Nothing is changed then.
    */
   loadStateDict(state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>): void {
     const given = new Map(state instanceof Map ? state : Object.entries(state));
+    this.checkStateDict(given);
+    for (const [name, target] of this.stateDict()) target.copyFrom(given.get(name)!.toTypedArray());
+  }
+
+  /**
+   * Checks that a state dict fits this module: all names, no others, each with its shape.
+   *
+   * @throws ArgumentError listing missing and unexpected names; @throws ShapeError if a shape differs.
+   */
+  checkStateDict(state: ReadonlyMap<string, Tensor>): void {
     const own = this.stateDict();
-    const missing = [...own.keys()].filter((name) => !given.has(name));
-    const unexpected = [...given.keys()].filter((name) => !own.has(name));
+    const missing = [...own.keys()].filter((name) => !state.has(name));
+    const unexpected = [...state.keys()].filter((name) => !own.has(name));
     if (missing.length + unexpected.length > 0) {
       throw new ArgumentError(
         `loadStateDict: names must be those of the module, got missing [${missing.join(', ')}] and unexpected [${unexpected.join(', ')}]. ` +
@@ -140,7 +150,7 @@ export abstract class Module {
       );
     }
     for (const [name, target] of own) {
-      const source = given.get(name)!;
+      const source = state.get(name)!;
       if (sameShape(source.shape, target.shape)) continue;
       throw new ShapeError(
         `loadStateDict: shapes must be those of the module, got ${formatShape(source.shape)} for ${name} ${formatShape(target.shape)}. Build ` +
@@ -148,6 +158,5 @@ export abstract class Module {
         { name, got: source.shape, expected: target.shape },
       );
     }
-    for (const [name, target] of own) target.copyFrom(given.get(name)!.toTypedArray());
   }
 }

@@ -1,10 +1,10 @@
 /**
  * @file The blocks of parameter synchronisation. `gradient` [p]: a header, then the gradient of the whole flat vector, one slot. `weights` [k] and
- * `moments` [k]: slice k of the weights and of the optimizer's state, two slots, published together.
+ * `moments` [k]: slice k of the weights and of the optimizer's state, two slots, published together. `constants`: what is not trained, written once.
  */
 import type { BlockSpecs, BlockTable } from '../engine/blocks.ts';
 import type { Phase } from '../engine/engine.ts';
-import { sliceLengths } from './plan.ts';
+import { type Layout, sliceLengths } from './plan.ts';
 
 /** Bytes before the gradient in a gradient block: keeps the flat vector's alignment. */
 export const HEADER_BYTES = 64;
@@ -15,13 +15,15 @@ export const phases: readonly Phase[] = [
   { name: 'update', writes: 'weights', needs: 'gradient', lag: 1 },
 ];
 
-/** The blocks for a flat vector of `length` floats, cut into as many slices as there are partitions. */
-export function trainingBlocks(length: number, partitions: number, stateBuffers: number): BlockSpecs {
-  const slices = sliceLengths(length, partitions).map((floats) => 4 * floats);
+/** The blocks for a model; its weights are cut into as many slices as there are partitions. */
+export function trainingBlocks(layout: Layout, partitions: number, stateBuffers: number): BlockSpecs {
+  const slices = sliceLengths(layout.weightsLength, partitions).map((floats) => 4 * floats);
+  const constants = slices.map((_, slice) => (slice === 0 ? 4 * layout.constantsLength : 0));
   return {
     weights: { unitBytes: slices, slots: 2 },
     moments: { unitBytes: slices.map((bytes) => bytes * stateBuffers), slots: 2, versionOf: 'weights' },
-    gradient: { unitBytes: new Array<number>(partitions).fill(HEADER_BYTES + 4 * length), slots: 1 },
+    gradient: { unitBytes: new Array<number>(partitions).fill(HEADER_BYTES + 4 * layout.weightsLength), slots: 1 },
+    constants: { unitBytes: constants, slots: 1, versionOf: 'weights' },
   };
 }
 
@@ -36,6 +38,11 @@ export interface GradientHeader {
 /** Bytes as floats. */
 export function floats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+/** A model's values at a version. */
+export function flatValues(blocks: BlockTable, version: number): { weights: Float32Array; constants: Float32Array } {
+  return { weights: floats(blocks.whole('weights', version)), constants: floats(blocks.whole('constants', version)) };
 }
 
 /** Writes the header of a gradient block. */

@@ -16,6 +16,7 @@ import {
 } from '#platform';
 import { decodeSafetensors, encodeSafetensors, type NamedArray } from '../codec/safetensors.ts';
 import { CheckpointError, ShoalError } from '../errors.ts';
+import { type FlatValues, valuesOf } from './model-state.ts';
 import { type Layout, sliceStart } from './plan.ts';
 
 /** What a run must have in common with the one whose checkpoint it resumes. */
@@ -48,10 +49,9 @@ export interface FoundCheckpoint {
 const KEEP = 2;
 const FOLDER = /^step-(\d{8})$/;
 
-/** A run's values at one version: the flat weights, and the optimizer's state by slice as the moments block holds it. */
-export interface FlatState {
+/** A run's values at one version: those of the model, and the optimizer's state by slice as the moments block holds it. */
+export interface FlatState extends FlatValues {
   readonly layout: Layout;
-  readonly weights: Float32Array;
   readonly moments: Float32Array;
   readonly stateNames: readonly string[];
   readonly slices: number;
@@ -128,8 +128,10 @@ export function checkIdentity(found: FoundCheckpoint, run: RunIdentity): void {
 export async function readCheckpoint(path: string, flat: FlatState): Promise<void> {
   const model = decodeSafetensors(await readFile(joinPath(path, 'model.safetensors')));
   const optimizer = decodeSafetensors(await readFile(joinPath(path, 'optimizer.safetensors')));
-  for (const { name, offset, size } of flat.layout.entries) {
-    flat.weights.set(floatsOf(path, model.arrays, name, size), offset);
+  for (const entry of flat.layout.entries) {
+    const { name, offset, size, trained } = entry;
+    valuesOf(flat, entry).set(floatsOf(path, model.arrays, name, size));
+    if (!trained) continue;
     flat.stateNames.forEach((stateName, index) => {
       const values = floatsOf(path, optimizer.arrays, `${name}.${stateName}`, size);
       forEachPiece(flat, index, offset, size, (target, from) =>
@@ -139,18 +141,18 @@ export async function readCheckpoint(path: string, flat: FlatState): Promise<voi
   }
 }
 
-function modelArrays({ layout, weights }: FlatState): Map<string, NamedArray> {
+function modelArrays(flat: FlatState): Map<string, NamedArray> {
   return new Map(
-    layout.entries.map(({ name, shape, offset, size }) => [
-      name,
-      { dtype: 'float32', shape, data: weights.slice(offset, offset + size) },
+    flat.layout.entries.map((entry) => [
+      entry.name,
+      { dtype: 'float32', shape: entry.shape, data: valuesOf(flat, entry).slice() },
     ]),
   );
 }
 
 function optimizerArrays(flat: FlatState): Map<string, NamedArray> {
   const arrays = new Map<string, NamedArray>();
-  for (const { name, shape, offset, size } of flat.layout.entries) {
+  for (const { name, shape, offset, size } of flat.layout.entries.filter(({ trained }) => trained)) {
     flat.stateNames.forEach((stateName, index) => {
       const data = new Float32Array(size);
       forEachPiece(flat, index, offset, size, (source, from) => data.set(source, from));
@@ -169,8 +171,8 @@ function forEachPiece(
   visit: (piece: Float32Array, from: number) => void,
 ): void {
   for (let slice = 0; slice < slices; slice++) {
-    const start = sliceStart(layout.length, slices, slice);
-    const end = sliceStart(layout.length, slices, slice + 1);
+    const start = sliceStart(layout.weightsLength, slices, slice);
+    const end = sliceStart(layout.weightsLength, slices, slice + 1);
     const from = Math.max(start, offset);
     const to = Math.min(end, offset + size);
     if (from >= to) continue;

@@ -9,30 +9,38 @@ import { type Shape, sizeOf } from '../shape.ts';
 /** Floats per unit of slicing: 64 bytes, so that copies between blocks and kernels keep their alignment. */
 export const FLOATS_PER_UNIT = 16;
 
-/** A parameter in the flat vector. `offset` and `size` are in floats; gaps up to the next unit hold zeros. */
+/** A tensor of the state dict in its flat vector. `offset` and `size` are in floats; gaps up to the next unit hold zeros. */
 export interface LayoutEntry {
   readonly name: string;
   readonly shape: Shape;
+  /** Whether it is trained and lies in the vector of weights; frozen parameters and buffers lie in that of constants. */
+  readonly trained: boolean;
   readonly offset: number;
   readonly size: number;
 }
 
-/** The flat vector of all parameters. */
+/** The two flat vectors of a model: weights, which are trained, and constants, which are not. */
 export interface Layout {
+  /** In state-dict order. */
   readonly entries: readonly LayoutEntry[];
-  /** Floats in all, gaps included. */
-  readonly length: number;
+  /** Floats of the weights, gaps included; also the length of a gradient. */
+  readonly weightsLength: number;
+  /** Floats of the constants, gaps included. */
+  readonly constantsLength: number;
 }
 
-/** Lays parameters out one behind the other, each at the start of a unit. */
-export function layoutOf(parameters: readonly { readonly name: string; readonly shape: Shape }[]): Layout {
-  let length = 0;
-  const entries = parameters.map(({ name, shape }) => {
-    const entry = { name, shape, offset: length, size: sizeOf(shape) };
-    length = FLOATS_PER_UNIT * Math.ceil((length + entry.size) / FLOATS_PER_UNIT);
+/** Lays tensors out in their vector one behind the other, each at the start of a unit. */
+export function layoutOf(tensors: readonly Pick<LayoutEntry, 'name' | 'shape' | 'trained'>[]): Layout {
+  let weightsLength = 0;
+  let constantsLength = 0;
+  const entries = tensors.map((tensor) => {
+    const entry = { ...tensor, offset: tensor.trained ? weightsLength : constantsLength, size: sizeOf(tensor.shape) };
+    const end = FLOATS_PER_UNIT * Math.ceil((entry.offset + entry.size) / FLOATS_PER_UNIT);
+    if (tensor.trained) weightsLength = end;
+    else constantsLength = end;
     return entry;
   });
-  return { entries, length };
+  return { entries, weightsLength, constantsLength };
 }
 
 /** First float of slice `slice` of a vector cut into `slices` slices of whole units; `sliceStart(length, n, n)` is the length. */

@@ -6,7 +6,7 @@ import { referenceKernelCalls } from '../../kernels/runtime/call.ts';
 import { type Columns, gather } from '../data/columns.ts';
 import type { LoopContext, LoopProgram } from '../engine/engine.ts';
 import type { FunctionSpec } from '../engine/functions.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, ShoalError } from '../errors.ts';
 import type { Loss } from '../nn/loss.ts';
 import type { Module } from '../nn/module.ts';
 import { type ModuleSpec, moduleFromSpec } from '../nn/spec.ts';
@@ -14,10 +14,11 @@ import { type AnyOptimizerSpec, optimizerFromSpec } from '../optim/index.ts';
 import { learningRateAt, type Schedule } from '../optim/schedule.ts';
 import { withRandomKey } from '../tensor/randomness.ts';
 import { scope } from '../tensor/scope.ts';
-import { floats, gradientFloats, sumHeaders, writeHeader } from './blocks.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { flatValues, floats, gradientFloats, sumHeaders, writeHeader } from './blocks.ts';
 import { noTimes, type PhaseTimes } from './events.ts';
-import { initialModule, loadFlat, moduleLayout } from './model-state.ts';
-import { epochOrder, type Layout, share, sliceStart, stream } from './plan.ts';
+import { initialModule, loadFlat } from './model-state.ts';
+import { epochOrder, type Layout, type LayoutEntry, share, sliceStart, stream } from './plan.ts';
 import { type BatchTensors, loadPrepare } from './prepare.ts';
 import { SliceUpdater } from './slice-updater.ts';
 
@@ -31,6 +32,7 @@ export interface RunPlan {
   readonly optimizer: AnyOptimizerSpec;
   readonly schedule: Schedule;
   readonly prepare: FunctionSpec | null;
+  readonly layout: Layout;
   readonly seed: number;
   readonly partitions: number;
   readonly iterationsPerEpoch: number;
@@ -54,7 +56,7 @@ export type ReplicaReport =
 
 /** Opens a replica: the loop function of training. */
 export async function openReplica(context: LoopContext, plan: RunPlan): Promise<LoopProgram> {
-  const model = await initialModule(plan.model, plan.seed);
+  const model = await initialModule(plan.model, plan.seed, plan.layout);
   const loss = (await moduleFromSpec(plan.loss)) as Loss;
   return new Replica(context, plan, model.train(), loss, await loadPrepare(plan.prepare));
 }
@@ -72,10 +74,13 @@ class Replica implements LoopProgram {
   private readonly loss: Loss;
   private readonly prepare: (batch: Columns) => BatchTensors;
   private readonly layout: Layout;
+  private readonly trained: readonly { readonly parameter: Tensor; readonly entry: LayoutEntry }[];
+  private readonly constants: readonly Tensor[];
   private readonly updater: SliceUpdater;
   private readonly partitions = new Map<number, OwnedPartition>();
   private readonly referenceCallsBefore = referenceKernelCalls();
   private loadedVersion = -1;
+  private constantVersions: readonly number[] = [];
   private times = noTimes();
   private markMs = 0;
 
@@ -91,9 +96,14 @@ class Replica implements LoopProgram {
     this.model = model;
     this.loss = loss;
     this.prepare = prepare;
-    this.layout = moduleLayout(model);
+    this.layout = plan.layout;
+    this.trained = plan.layout.entries.flatMap((entry) => {
+      const parameter = model.stateDict().get(entry.name)!;
+      return entry.trained ? [{ parameter, entry }] : [];
+    });
+    this.constants = [...model.stateDict().values()].filter((tensor) => !tensor.requiresGrad);
     // Slices differ by one unit at the most; the first is the longest.
-    const longest = sliceStart(this.layout.length, plan.partitions, 1);
+    const longest = sliceStart(this.layout.weightsLength, plan.partitions, 1);
     this.updater = new SliceUpdater(optimizerFromSpec(plan.optimizer), longest);
   }
 
@@ -141,6 +151,7 @@ class Replica implements LoopProgram {
       at('forward', 0);
       const key = { seed: this.plan.seed, stream: stream('draw', iteration, partition) };
       const { sum, weight } = withRandomKey(key, () => this.loss.sum(this.model.forward(input), target));
+      this.checkConstants();
       at('forward', 1);
       this.lap('forward');
       this.context.progress();
@@ -160,13 +171,11 @@ class Replica implements LoopProgram {
 
   private publishGradients(block: Uint8Array, at: (phase: string, offset: number) => void): void {
     const flat = gradientFloats(block);
-    const parameters = this.model.parameters();
     at('publish', 0);
-    parameters.forEach((parameter, i) => {
-      const { offset, size } = this.layout.entries[i]!;
+    this.trained.forEach(({ parameter, entry: { offset, size } }, i) => {
       parameter.gradientInto(flat.subarray(offset, offset + size));
       parameter.zeroGrad();
-      if (i === parameters.length >> 1) at('publish', 1);
+      if (i === this.trained.length >> 1) at('publish', 1);
     });
     at('publish', 2);
   }
@@ -175,8 +184,8 @@ class Replica implements LoopProgram {
     const { blocks } = this.context;
     const { plan } = this;
     const at = (offset: number): void => this.context.faultPoint('update', slice, iteration, offset);
-    const start = sliceStart(this.layout.length, plan.partitions, slice);
-    const end = sliceStart(this.layout.length, plan.partitions, slice + 1);
+    const start = sliceStart(this.layout.weightsLength, plan.partitions, slice);
+    const end = sliceStart(this.layout.weightsLength, plan.partitions, slice + 1);
     const total = sumHeaders(blocks, iteration);
     const lr = learningRateAt(plan.schedule, plan.optimizer.lr, iteration, plan.totalIterations);
     const values = (version: number) => ({
@@ -241,8 +250,20 @@ class Replica implements LoopProgram {
 
   private loadWeights(version: number): void {
     if (this.loadedVersion === version) return;
-    loadFlat(this.model, this.layout, floats(this.context.blocks.whole('weights', version)));
+    const which = this.loadedVersion === -1 ? 'all' : 'trained';
+    loadFlat(this.model, this.layout, flatValues(this.context.blocks, version), which);
     this.loadedVersion = version;
+    if (which === 'all') this.constantVersions = this.constants.map(({ storage }) => storage.version);
+  }
+
+  /** What a forward pass changed in place would be lost, and would differ between workers. */
+  private checkConstants(): void {
+    if (this.constants.every(({ storage }, i) => storage.version === this.constantVersions[i])) return;
+    throw new ShoalError(
+      'BUFFERS_CHANGED',
+      'forward: a Trainer keeps frozen parameters and buffers as they are, got a forward pass that changes one in place. Compute it in a ' +
+        'dataset stage, or make it a parameter.',
+    );
   }
 
   /** Adds the time since the last lap to a phase. */

@@ -17,9 +17,11 @@ import { checkIdentity, findCheckpoint, type RunIdentity } from './checkpoint.ts
 import type { EventQueue } from './event-queue.ts';
 import { type KillCounts, noTimes, type PhaseTimes, phaseNames, type Summary, type TrainEvent } from './events.ts';
 import { type Metric, metricFromSpec } from './metrics.ts';
+import type { FlatValues } from './model-state.ts';
 import { iterationsPerEpoch, type Layout, stream } from './plan.ts';
 import { type ReplicaReport, type RunPlan, replicaModule } from './replica.ts';
 import { type ModelOfRun, type PinnedBlocks, stagesModule } from './stages.ts';
+import { weightsSha256 } from './weights-hash.ts';
 
 /** Most iterations per scheduling message. */
 const GROUP = 64;
@@ -51,6 +53,8 @@ export interface RunSetup {
   readonly engine: Engine;
   readonly layout: Layout;
   readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations'>;
+  /** Values to start from instead of drawn ones. */
+  readonly startFrom: FlatValues | null;
   readonly events: EventQueue<TrainEvent>;
   /** Told as soon as there are weights that can be read. */
   readonly onBlocks: (run: ModelOfRun, loop: Loop) => void;
@@ -100,13 +104,17 @@ class Run {
       this.next = start;
       this.planKills(start);
       loop = await this.open(columns, start);
-      await this.stage('initialise', [{ pinned: this.pinned(loop, start), resume: found?.path ?? null }], this.plan);
+      await this.stage(
+        'initialise',
+        [{ pinned: this.pinned(loop, start), from: found ?? this.setup.startFrom }],
+        this.plan,
+      );
       this.report({
         event: 'start',
         totalIterations: this.plan.totalIterations,
         iterationsPerEpoch: this.plan.iterationsPerEpoch,
         records: columns.reduce((sum, { count }) => sum + count, 0),
-        parameters: this.setup.layout.entries.reduce((sum, { size }) => sum + size, 0),
+        parameters: this.setup.layout.entries.reduce((sum, { size, trained }) => sum + (trained ? size : 0), 0),
         partitions: columns.length,
         workers: engine.workers,
         engine: engine.carrier,
@@ -169,15 +177,22 @@ class Run {
     const totalIterations = perEpoch * this.epochs;
     this.plan = { ...this.setup.plan, partitions: columns.length, iterationsPerEpoch: perEpoch, totalIterations };
     const hashes = (await this.stage('hashColumns', columns)) as string[];
-    const { model, loss, optimizer, schedule, prepare, seed } = this.plan;
+    const { model, loss, optimizer, schedule, prepare, seed, layout } = this.plan;
     return {
       seed,
       partitions: columns.length,
       batchSize: this.batchSize,
-      specSha256: hashOf(JSON.stringify([model, loss, optimizer, schedule, prepare])),
+      specSha256: hashOf(
+        JSON.stringify([model, loss, optimizer, schedule, prepare, layout.entries, this.startSha256()]),
+      ),
       dataSha256: hashOf(hashes.join('\n')),
       totalIterations: schedule.name === 'linearDecay' ? totalIterations : 0,
     };
+  }
+
+  private startSha256(): string | null {
+    const { startFrom, layout } = this.setup;
+    return startFrom === null ? null : weightsSha256(layout, startFrom);
   }
 
   private planKills(start: number): void {
@@ -199,7 +214,7 @@ class Run {
       program: task(replicaModule, 'openReplica', this.plan),
       units: partitions,
       inputs: columns,
-      blocks: trainingBlocks(layout.length, partitions, this.stateNames().length),
+      blocks: trainingBlocks(layout, partitions, this.stateNames().length),
       phases,
       startIteration,
       onEmit: (value, worker) => this.onReplica(value as ReplicaReport, worker),

@@ -8,10 +8,10 @@ import type { Module } from '../nn/module.ts';
 import type { ModuleSpec } from '../nn/spec.ts';
 import { noGrad } from '../ops/define.ts';
 import { scope } from '../tensor/scope.ts';
-import { floats } from './blocks.ts';
+import { flatValues, floats } from './blocks.ts';
 import { type CheckpointState, type FlatState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { type MetricSpec, metricFromSpec } from './metrics.ts';
-import { initialModule, loadFlat, moduleLayout, storeFlat } from './model-state.ts';
+import { type FlatValues, initialModule, loadFlat, storeFlat } from './model-state.ts';
 import type { Layout } from './plan.ts';
 import { loadPrepare } from './prepare.ts';
 import { weightsSha256 } from './weights-hash.ts';
@@ -29,25 +29,30 @@ export interface PinnedBlocks {
 
 function flatState({ blocks, version, layout, stateNames }: PinnedBlocks): FlatState {
   const table = new BlockTable(blocks);
-  return {
-    layout,
-    weights: floats(table.whole('weights', version)),
-    moments: floats(table.whole('moments', version)),
-    stateNames,
-    slices: blocks.units,
-  };
+  const moments = floats(table.whole('moments', version));
+  return { layout, ...flatValues(table, version), moments, stateNames, slices: blocks.units };
 }
 
-/** Fills the blocks' first version: from a checkpoint, or from (model, seed). */
+/** What a run starts from: a checkpoint's folder, flat values, or nothing but the seed. */
+export type StartingPoint = { readonly path: string } | FlatValues | null;
+
+/** Fills the blocks' first version. */
 export async function initialise(
   _context: TaskContext,
-  input: { readonly pinned: PinnedBlocks; readonly resume: string | null },
+  input: { readonly pinned: PinnedBlocks; readonly from: StartingPoint },
   args: { readonly model: ModuleSpec; readonly seed: number },
 ): Promise<void> {
   const flat = flatState(input.pinned);
-  if (input.resume !== null) return readCheckpoint(input.resume, flat);
-  const model = await initialModule(args.model, args.seed);
-  storeFlat(model, flat.layout, flat.weights);
+  const { from } = input;
+  if (from === null) {
+    const model = await initialModule(args.model, args.seed, flat.layout);
+    storeFlat(model.stateDict(), flat.layout, flat);
+  } else if ('path' in from) {
+    await readCheckpoint(from.path, flat);
+  } else {
+    flat.weights.set(from.weights);
+    flat.constants.set(from.constants);
+  }
 }
 
 /** SHA-256 of the columns of a partition: of its schema and all values. */
@@ -62,7 +67,7 @@ export function hashColumns(_context: TaskContext, columns: Columns): string {
 
 /** SHA-256 of the weights. */
 export function hashWeights(_context: TaskContext, pinned: PinnedBlocks): string {
-  return weightsSha256(pinned.layout, flatState(pinned).weights);
+  return weightsSha256(pinned.layout, flatState(pinned));
 }
 
 /** Writes a checkpoint; returns its folder. */
@@ -118,12 +123,12 @@ export async function loadModel(
   store: Map<string, unknown>,
   { model: spec, seed, pinned }: ModelOfRun,
 ): Promise<Module> {
-  const key = `model:${JSON.stringify(spec)}`;
+  const key = `model:${JSON.stringify([spec, pinned.layout])}`;
   let model = store.get(key) as Module | undefined;
   if (model === undefined) {
-    model = (await initialModule(spec, seed)).eval();
+    model = (await initialModule(spec, seed, pinned.layout)).eval();
     store.set(key, model);
   }
-  loadFlat(model, moduleLayout(model), flatState(pinned).weights);
+  loadFlat(model, pinned.layout, flatState(pinned));
   return model;
 }

@@ -8,10 +8,11 @@ import type { Loss } from '../nn/loss.ts';
 import type { Module } from '../nn/module.ts';
 import type { AnyOptimizerSpec } from '../optim/index.ts';
 import { constant, type Schedule } from '../optim/schedule.ts';
-import { floats } from './blocks.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { flatValues } from './blocks.ts';
 import { EventQueue } from './event-queue.ts';
 import type { TrainEvent } from './events.ts';
-import { initialModule, loadFlat, moduleLayout } from './model-state.ts';
+import { type FlatValues, initialModule, loadFlat, moduleLayout, storeFlat } from './model-state.ts';
 import type { Layout } from './plan.ts';
 import { predictModule } from './predict.ts';
 import type { Prepare } from './prepare.ts';
@@ -21,8 +22,13 @@ import type { ModelOfRun } from './stages.ts';
 
 /** What a Trainer is made of. */
 export interface TrainerOptions {
-  /** The architecture. Its present weights are not used: initial ones follow from (model, seed) on every worker. */
+  /**
+   * The architecture, and which of its parameters are trained (those that require a gradient). Its present values are used only if they are
+   * passed as `startFrom`: otherwise initial ones follow from (model, seed) on every worker.
+   */
   readonly model: Module;
+  /** Values to start from, such as `model.stateDict()` after loading a file. Must have all names of the model. */
+  readonly startFrom?: ReadonlyMap<string, Tensor>;
   readonly loss: Loss;
   /** Such as `optim.sgd({ lr: 0.1, momentum: 0.9 })`. */
   readonly optimizer: AnyOptimizerSpec;
@@ -51,16 +57,19 @@ export interface TrainerOptions {
 export class Trainer {
   private readonly engine: Engine;
   private readonly layout: Layout;
+  private readonly startFrom: FlatValues | null;
   private readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations'>;
   private trained: { readonly run: ModelOfRun; readonly blocks: BlockTable } | null = null;
   private running = false;
   private loadedBytes = 0;
 
   constructor(options: TrainerOptions) {
-    const { model, loss, optimizer, schedule = constant(), engine, seed = 0, prepare } = options;
+    const { model, loss, optimizer, schedule = constant(), engine, seed = 0, prepare, startFrom } = options;
     this.engine = engine;
     this.layout = moduleLayout(model);
+    this.startFrom = startFrom === undefined ? null : flatten(model, startFrom, this.layout);
     this.plan = {
+      layout: this.layout,
       model: model.toSpec(),
       loss: loss.toSpec(),
       optimizer,
@@ -94,6 +103,7 @@ export class Trainer {
       engine: this.engine,
       layout: this.layout,
       plan: this.plan,
+      startFrom: this.startFrom,
       events,
       onBlocks: (run: ModelOfRun, { blocks }: { readonly blocks: BlockTable }): void => {
         this.trained = { run, blocks };
@@ -119,10 +129,10 @@ export class Trainer {
    */
   async model(): Promise<Module> {
     const { run, blocks } = this.state('model');
-    const model = (await initialModule(run.model, run.seed)).eval();
-    const flat = floats(blocks.whole('weights', run.pinned.version));
-    this.loadedBytes += flat.byteLength;
-    loadFlat(model, this.layout, flat);
+    const model = (await initialModule(run.model, run.seed, this.layout)).eval();
+    const values = flatValues(blocks, run.pinned.version);
+    this.loadedBytes += values.weights.byteLength + values.constants.byteLength;
+    loadFlat(model, this.layout, values);
     return model;
   }
 
@@ -145,4 +155,15 @@ export class Trainer {
       `${op}: the trainer must have been trained, got one that was not. Await fit() first.`,
     );
   }
+}
+
+/** The given tensors as flat values. @throws ArgumentError, ShapeError as `loadStateDict`: every name of the model, with its shape */
+function flatten(model: Module, tensors: ReadonlyMap<string, Tensor>, layout: Layout): FlatValues {
+  model.checkStateDict(tensors);
+  const values = {
+    weights: new Float32Array(layout.weightsLength),
+    constants: new Float32Array(layout.constantsLength),
+  };
+  storeFlat(tensors, layout, values);
+  return values;
 }

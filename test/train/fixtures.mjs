@@ -1,4 +1,5 @@
 /** Code that the trainer tests send to workers by URL. */
+import { zeros as zeroTensor } from 'shoal';
 import { Linear, Module } from 'shoal/nn';
 
 /** A custom module: two layers with a nonlinearity of its own between them. */
@@ -37,3 +38,35 @@ export const zeros = () => ({
   merge: (a, b) => a + b,
   result: (count) => count,
 });
+
+/** Changes a buffer in its forward pass, which a Trainer cannot keep. */
+export class CountsCalls extends Module {
+  layer = new Linear(4, 3);
+  calls = zeroTensor([1]);
+
+  forward(x) {
+    this.calls.add_(1);
+    return this.layer.forward(x);
+  }
+
+  toSpec() {
+    return { module: import.meta.url, export: 'CountsCalls', args: {} };
+  }
+}
+
+/** Forgets an argument in its spec, so that workers build another model. */
+export class Forgetful extends Module {
+  constructor({ hidden = 4 }) {
+    super();
+    this.first = new Linear(4, hidden);
+    this.second = new Linear(hidden, 3);
+  }
+
+  forward(x) {
+    return this.second.forward(this.first.forward(x));
+  }
+
+  toSpec() {
+    return { module: import.meta.url, export: 'Forgetful', args: {} };
+  }
+}

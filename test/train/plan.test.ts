@@ -15,6 +15,7 @@ import {
 } from '../../src/train/blocks.ts';
 import { drawChaos, faultPhases } from '../../src/train/chaos.ts';
 import { ConfusionMatrix, MeanLoss, metricFromSpec, Top1Accuracy } from '../../src/train/metrics.ts';
+import type { FlatValues } from '../../src/train/model-state.ts';
 import {
   epochOrder,
   iterationsPerEpoch,
@@ -49,12 +50,12 @@ describe('slices', () => {
 
   it('of LeNet-5 (61,706 parameters) at 8 partitions are the documented ones', () => {
     const shapes = [[6, 1, 5, 5], [6], [16, 6, 5, 5], [16], [120, 400], [120], [84, 120], [84], [10, 84], [10]];
-    const layout = layoutOf(shapes.map((shape, i) => ({ name: String(i), shape })));
+    const layout = layoutOf(shapes.map((shape, i) => ({ name: String(i), shape, trained: true })));
     expect(layout.entries.map(({ offset }) => offset)).toEqual([
       0, 160, 176, 2576, 2592, 50592, 50720, 60800, 60896, 61744,
     ]);
-    expect(layout.length).toBe(61760);
-    expect(sliceLengths(layout.length, 8)).toEqual([7728, 7728, 7728, 7728, 7712, 7712, 7712, 7712]);
+    expect(layout.weightsLength).toBe(61760);
+    expect(sliceLengths(layout.weightsLength, 8)).toEqual([7728, 7728, 7728, 7728, 7712, 7712, 7712, 7712]);
   });
 });
 
@@ -104,10 +105,11 @@ describe('batches', () => {
 
 describe('blocks', () => {
   it('hold a header and the flat gradient, and sum headers in partition order', () => {
-    const blocks = createBlocks(3, trainingBlocks(100, 3, 1), 7);
+    const blocks = createBlocks(3, trainingBlocks({ entries: [], weightsLength: 100, constantsLength: 48 }, 3, 1), 7);
     expect(blocks.part('gradient', 0, 8).byteLength).toBe(HEADER_BYTES + 400);
     expect(gradientFloats(blocks.part('gradient', 0, 8), 16, 48)).toHaveLength(32);
     expect(blocks.whole('weights', 7).byteLength).toBe(400);
+    expect(blocks.whole('constants', 7).byteLength).toBe(192);
     expect(blocks.minVersion('weights')).toBe(7);
     for (let p = 0; p < 3; p++)
       writeHeader(blocks.part('gradient', p, 8), { lossSum: 0.1 * (p + 1), weight: p, records: 2 * p });
@@ -116,7 +118,7 @@ describe('blocks', () => {
   });
 
   it('keep two versions apart', () => {
-    const blocks = createBlocks(2, trainingBlocks(64, 2, 1), 0);
+    const blocks = createBlocks(2, trainingBlocks({ entries: [], weightsLength: 64, constantsLength: 0 }, 2, 1), 0);
     blocks.whole('weights', 4).fill(1);
     blocks.whole('weights', 5).fill(2);
     expect(blocks.part('weights', 1, 4)[0]).toBe(1);
@@ -152,31 +154,33 @@ describe('chaos', () => {
 
 describe('weightsSha256', () => {
   const layout = layoutOf([
-    { name: 'a', shape: [3] },
-    { name: 'b', shape: [2] },
+    { name: 'a', shape: [3], trained: true },
+    { name: 'frozen', shape: [1], trained: false },
+    { name: 'b', shape: [2], trained: true },
   ]);
-  const flat = (values: number[], gap = 0): Float32Array => {
-    const vector = new Float32Array(32).fill(gap);
-    vector.set(values.slice(0, 3));
-    vector.set(values.slice(3), 16);
-    return vector;
+  const flat = ([a, b, c, d, e, f]: number[], gap = 0): FlatValues => {
+    const weights = new Float32Array(32).fill(gap);
+    weights.set([a!, b!, c!]);
+    weights.set([e!, f!], 16);
+    return { weights, constants: new Float32Array(16).fill(gap).fill(d!, 0, 1) };
   };
 
-  it('is that of the little-endian values, without gaps', () => {
-    const bytes = Buffer.alloc(20);
-    [1, -2.5, 3e-40, 7, 0].forEach((value, i) => void bytes.writeFloatLE(value, 4 * i));
+  it('is that of the little-endian values in state-dict order, without gaps', () => {
+    const bytes = Buffer.alloc(24);
+    const values = [1, -2.5, 3e-40, 11, 7, 0];
+    values.forEach((value, i) => void bytes.writeFloatLE(value, 4 * i));
     const expected = createHash('sha256').update(bytes).digest('hex');
-    expect(weightsSha256(layout, flat([1, -2.5, 3e-40, 7, 0]))).toBe(expected);
-    expect(weightsSha256(layout, flat([1, -2.5, 3e-40, 7, 0], 99))).toBe(expected);
-    expect(weightsSha256(layout, flat([1, -2.5, 3e-40, 7, -0]))).not.toBe(expected);
+    expect(weightsSha256(layout, flat(values))).toBe(expected);
+    expect(weightsSha256(layout, flat(values, 99))).toBe(expected);
+    expect(weightsSha256(layout, flat([1, -2.5, 3e-40, 11, 7, -0]))).not.toBe(expected);
   });
 
   it('does not see the payload or sign of a NaN', () => {
-    const one = flat([Number.NaN, 1, 2, 3, 4]);
-    const other = flat([0, 1, 2, 3, 4]);
-    new Uint32Array(other.buffer)[0] = 0xffc12345;
+    const one = flat([Number.NaN, 1, 2, 3, 4, 5]);
+    const other = flat([0, 1, 2, 3, 4, 5]);
+    new Uint32Array(other.weights.buffer)[0] = 0xffc12345;
     expect(weightsSha256(layout, other)).toBe(weightsSha256(layout, one));
-    expect(weightsSha256(layout, flat([0, 1, 2, 3, 4]))).not.toBe(weightsSha256(layout, one));
+    expect(weightsSha256(layout, flat([0, 1, 2, 3, 4, 5]))).not.toBe(weightsSha256(layout, one));
   });
 });
 

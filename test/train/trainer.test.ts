@@ -241,6 +241,38 @@ describe('Trainer', () => {
     expect(hashes[2]).toBe(hashes[0]);
   });
 
+  it('keeps frozen parameters as they are, starts from given values, and refuses what it cannot keep', () =>
+    withEngine(threads({ workers: 2 }), async (engine) => {
+      const data = parallelize(points(60), { partitions: 3 }).cache(schema);
+      const given = mlp();
+      given.namedParameters().forEach(([name, parameter]) => void parameter.requiresGrad_(!name.startsWith('0.')));
+      const trainer = trainerOn(engine, { model: given, startFrom: given.stateDict() });
+      const { events } = await train(trainer, data, { checkpoint: { directory: join(folder, 'frozen') } });
+      expect(events.find((event) => event.event === 'start')!.parameters).toBe(16 * 3 + 3);
+      const trained = (await trainer.model()).stateDict();
+      for (const [name, before] of given.stateDict()) {
+        const after = trained.get(name)!;
+        expect([...after.toTypedArray()].join() === [...before.toTypedArray()].join()).toBe(name.startsWith('0.'));
+        expect(after.requiresGrad).toBe(!name.startsWith('0.'));
+      }
+      const drawn = trainerOn(engine, { model: given });
+      await train(drawn, data);
+      expect(weightsOf(await drawn.model())).not.toBe(weightsOf(await trainer.model()));
+
+      const { CountsCalls, Forgetful } = (await import(fixtures)) as Record<string, new (args: object) => nn.Module>;
+      const refusal = async (model: nn.Module) =>
+        train(trainerOn(engine, { model }), data).then(
+          () => 'trained',
+          (error) => error.fields.causeCode,
+        );
+      expect(await refusal(new CountsCalls!({}))).toBe('BUFFERS_CHANGED');
+      expect(await refusal(new Forgetful!({ hidden: 5 }))).toBe('MODEL_MISMATCH');
+      const frozen = mlp();
+      for (const parameter of frozen.parameters()) parameter.requiresGrad_(false);
+      expect(() => trainerOn(engine, { model: frozen })).toThrow('must have a parameter that requires a gradient');
+      expect(() => trainerOn(engine, { startFrom: new Map() })).toThrow('got missing [0.weight');
+    }));
+
   it('says what is wrong with its arguments and data', () =>
     withEngine(inline(), async (engine) => {
       const data = parallelize(points(20)).cache(schema);
