@@ -178,7 +178,7 @@ export class Terminal {
 
   /** Characters in a line. */
   private get width(): number {
-    return this.stream.columns ?? 80;
+    return this.stream.columns || 80; // some pseudo-terminals say 0
   }
 
   /** A line for people, above the bar. */

@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../../build/examples/lenet-mnist.js', import.meta.url));
+/** The built example. */
+export const program = fileURLToPath(new URL('../../build/examples/lenet-mnist.js', import.meta.url));
 
 /** What came out of a run. */
 export interface Outcome {

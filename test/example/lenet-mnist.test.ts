@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Event, eventsOf, type Outcome, runExample } from './child.ts';
+import { type Event, eventsOf, type Outcome, program, runExample } from './child.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'shoal-example-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -143,6 +144,24 @@ describe('for people', () => {
     expect(stdout).toMatch(/^test accuracy {3}\d+\.\d\d %$/m);
     expect(stdout).toMatch(/^checkpoint {6}.*step-00000010$/m);
     expect(stdout).toMatch(/^weights SHA-256 [0-9a-f]{64}$/m);
+  });
+});
+
+/** util-linux's `script` runs a command on a pseudo-terminal; other systems' ones take other options. */
+const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
+
+describe.skipIf(!hasScript)('on a terminal', () => {
+  it('draws a bar in place and digits in gray tones', () => {
+    const command = [process.execPath, program, ...small()].join(' ');
+    const env: NodeJS.ProcessEnv = { ...process.env, TERM: 'xterm-256color' };
+    delete env.NO_COLOR;
+    const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', env });
+    expect(status).toBe(0);
+    const bars = stdout.split('\r\x1b[2K').filter((text) => text.startsWith('epoch 1/1  '));
+    expect(bars.length).toBeGreaterThanOrEqual(2); // the first iteration and the last are always drawn
+    for (const bar of bars.slice(0, -1)) expect(bar).not.toContain('\n');
+    expect(bars.at(-1)).toMatch(/^epoch 1\/1 {2}10\/10 {2}█{4,} {2}loss/);
+    expect(stdout).toContain('\x1b[38;5;255;48;5;255m▀'); // ink above ink
   });
 });
 
