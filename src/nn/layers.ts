@@ -5,7 +5,7 @@ import { linear } from '../ops/linalg.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { defaultBias, defaultWeight } from './init.ts';
 import { Module } from './module.ts';
-import { type ModuleSpec, registerBuilder } from './spec.ts';
+import type { ModuleSpec } from './spec.ts';
 
 /** Refuses sizes that are not whole numbers >= 1. */
 function checkSize(op: string, name: string, value: number): void {
@@ -109,12 +109,3 @@ export class Conv2d extends Module {
     return { type: 'Conv2d', args: { inChannels, outChannels, kernelSize, options } };
   }
 }
-
-registerBuilder('Linear', (args: { inFeatures: number; outFeatures: number; bias: boolean }) => {
-  return new Linear(args.inFeatures, args.outFeatures, { bias: args.bias });
-});
-registerBuilder(
-  'Conv2d',
-  (args: { inChannels: number; outChannels: number; kernelSize: Pair; options: Conv2dLayerOptions }) =>
-    new Conv2d(args.inChannels, args.outChannels, args.kernelSize, args.options),
-);

@@ -5,7 +5,7 @@
 import { crossEntropy, crossEntropySum, type LossSum, mseLoss } from '../ops/loss.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Module } from './module.ts';
-import { type ModuleSpec, registerBuilder } from './spec.ts';
+import type { ModuleSpec } from './spec.ts';
 
 /** A loss that a Trainer can take. */
 export abstract class Loss extends Module {
@@ -67,6 +67,3 @@ export class MSELoss extends Loss {
     return { type: 'MSELoss', args: {} };
   }
 }
-
-registerBuilder('CrossEntropyLoss', (args: { options: CrossEntropyLossOptions }) => new CrossEntropyLoss(args.options));
-registerBuilder('MSELoss', () => new MSELoss());

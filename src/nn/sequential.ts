@@ -2,7 +2,7 @@
 import { ArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Module } from './module.ts';
-import { type ModuleSpec, registerBuilder } from './spec.ts';
+import type { ModuleSpec } from './spec.ts';
 
 /**
  * Applies modules in order. Names in the state dict are positions: `0.weight`, `0.bias`, `2.weight`, ...
@@ -37,5 +37,3 @@ export class Sequential extends Module {
     return { type: 'Sequential', args: { modules: this.modules.map((module) => module.toSpec()) } };
   }
 }
-
-registerBuilder('Sequential', (args: { modules: ModuleSpec[] }, build) => new Sequential(...args.modules.map(build)));

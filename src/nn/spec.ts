@@ -4,6 +4,7 @@
  */
 import { ArgumentError } from '../errors.ts';
 import { type RandomKey, withRandomKey } from '../tensor/randomness.ts';
+import { builders } from './builders.ts';
 import { Module } from './module.ts';
 
 /** A built-in module: its class name and plain arguments. */
@@ -21,16 +22,6 @@ export interface CustomSpec {
 
 /** A module as plain data that structured clone and JSON keep. */
 export type ModuleSpec = BuiltinSpec | CustomSpec;
-
-/** Builds a module from its arguments; `build` builds the modules inside. */
-export type Builder = (args: never, build: (spec: ModuleSpec) => Module) => Module;
-
-const builders = new Map<string, Builder>();
-
-/** Registers a built-in module. The files in this folder call it; users pass `{ module, export }` instead. */
-export function registerBuilder(type: string, builder: Builder): void {
-  builders.set(type, builder);
-}
 
 type CustomExport = (new (args: unknown) => Module) | ((args: unknown) => Module);
 
@@ -103,10 +94,10 @@ function buildModule(
       { module: spec.module, export: spec.export },
     );
   }
-  const builder = builders.get(spec.type);
+  const builder = Object.hasOwn(builders, spec.type) ? builders[spec.type] : undefined;
   if (builder === undefined) {
     throw new ArgumentError(
-      `moduleFromSpec: type must be one of ${[...builders.keys()].join(', ')}, got ${spec.type}. Use { module, export, args } for own modules.`,
+      `moduleFromSpec: type must be one of ${Object.keys(builders).join(', ')}, got ${spec.type}. Use { module, export, args } for own modules.`,
       { type: spec.type },
     );
   }

@@ -7,7 +7,7 @@ import { type MaxPool2dOptions, maxPool2d } from '../ops/pool.ts';
 import { dropout } from '../ops/random.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Module } from './module.ts';
-import { type ModuleSpec, registerBuilder } from './spec.ts';
+import type { ModuleSpec } from './spec.ts';
 
 /** max(x, 0), element by element. @see https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html */
 export class ReLU extends Module {
@@ -90,11 +90,3 @@ export class Dropout extends Module {
     return { type: 'Dropout', args: { p: this.p } };
   }
 }
-
-registerBuilder('ReLU', () => new ReLU());
-registerBuilder('Tanh', () => new Tanh());
-registerBuilder('Flatten', () => new Flatten());
-registerBuilder('MaxPool2d', (args: { kernelSize: Pair; options: MaxPool2dOptions }) => {
-  return new MaxPool2d(args.kernelSize, args.options);
-});
-registerBuilder('Dropout', (args: { p: number }) => new Dropout(args.p));

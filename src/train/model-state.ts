@@ -1,5 +1,5 @@
 /** @file Moving weights between modules, flat vectors and state dicts. */
-import '../nn/index.ts';
+import '../install.ts';
 import { ArgumentError, DTypeError, ShoalError } from '../errors.ts';
 import type { Module } from '../nn/module.ts';
 import { type ModuleSpec, moduleFromSpec } from '../nn/spec.ts';

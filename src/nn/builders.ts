@@ -1,0 +1,42 @@
+/** @file The built-in modules by the names that specs use. A new layer adds its line here. */
+
+import type { Pair } from '../ops/conv.ts';
+import type { MaxPool2dOptions } from '../ops/pool.ts';
+import { Conv2d, type Conv2dLayerOptions, Linear } from './layers.ts';
+import { CrossEntropyLoss, type CrossEntropyLossOptions, MSELoss } from './loss.ts';
+import type { Module } from './module.ts';
+import { Sequential } from './sequential.ts';
+import type { ModuleSpec } from './spec.ts';
+import { Dropout, Flatten, MaxPool2d, ReLU, Tanh } from './stateless.ts';
+
+/** Builds a module from the arguments in its spec; `build` builds the modules inside. */
+export type Builder = (args: never, build: (spec: ModuleSpec) => Module) => Module;
+
+interface LinearArguments {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bias: boolean;
+}
+
+interface Conv2dArguments {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: Pair;
+  readonly options: Conv2dLayerOptions;
+}
+
+/** What each built-in type is built by. */
+export const builders: Readonly<Record<string, Builder>> = {
+  Linear: ({ inFeatures, outFeatures, bias }: LinearArguments) => new Linear(inFeatures, outFeatures, { bias }),
+  Conv2d: ({ inChannels, outChannels, kernelSize, options }: Conv2dArguments) =>
+    new Conv2d(inChannels, outChannels, kernelSize, options),
+  MaxPool2d: ({ kernelSize, options }: { kernelSize: Pair; options: MaxPool2dOptions }) =>
+    new MaxPool2d(kernelSize, options),
+  Sequential: ({ modules }: { modules: readonly ModuleSpec[] }, build) => new Sequential(...modules.map(build)),
+  Dropout: ({ p }: { p: number }) => new Dropout(p),
+  Flatten: () => new Flatten(),
+  ReLU: () => new ReLU(),
+  Tanh: () => new Tanh(),
+  CrossEntropyLoss: ({ options }: { options: CrossEntropyLossOptions }) => new CrossEntropyLoss(options),
+  MSELoss: () => new MSELoss(),
+};
