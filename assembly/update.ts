@@ -1,5 +1,5 @@
 // Fused optimizer updates on flat slices. Contracts: kernels/update.ts.
-import { loadPart, storePart } from './vector';
+import { loadPart, loadSome, storePart, storeSome } from './vector';
 
 export function sgd_f32(
   weight: usize, gradient: usize, momentumBuffer: usize, weightOut: usize, momentumOut: usize, length: i32,
@@ -31,5 +31,102 @@ export function sgd_f32(
       v128.store(weightOut + at, updated);
       if (momentumOut) v128.store(momentumOut + at, buffer);
     }
+  }
+}
+
+/** old + share * (new - old), written from the nearer end: PyTorch's lerp. `rest` is 1 - share. */
+// @ts-ignore: decorator
+@inline
+function lerp(old: v128, next: v128, share: f32, rest: f32): v128 {
+  const difference = f32x4.sub(next, old);
+  return share < 0.5
+    ? f32x4.add(old, f32x4.mul(f32x4.splat(share), difference))
+    : f32x4.sub(next, f32x4.mul(f32x4.splat(rest), difference));
+}
+
+/** rest * old + share * g * g. */
+// @ts-ignore: decorator
+@inline
+function meanOfSquares(old: v128, g: v128, share: f32, rest: f32): v128 {
+  return f32x4.add(f32x4.mul(f32x4.splat(rest), old), f32x4.mul(f32x4.mul(f32x4.splat(share), g), g));
+}
+
+export function adam_f32(
+  weight: usize, gradient: usize, mean: usize, square: usize, weightOut: usize, meanOut: usize, squareOut: usize, length: i32,
+  stepSize: f32, beta1: f32, share1: f32, beta2: f32, share2: f32, correctionRoot: f32, epsilon: f32, weightDecay: f32, decoupled: i32,
+): void {
+  const size = f32x4.splat(stepSize), root = f32x4.splat(correctionRoot), added = f32x4.splat(epsilon);
+  const decay = f32x4.splat(weightDecay), kept = f32x4.splat(1 - weightDecay);
+  const couples = weightDecay != 0 && !decoupled;
+  const shrinks = weightDecay != 0 && decoupled != 0;
+  for (let i = 0; i < length; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = length - i < 4 ? length - i : 0;
+    let w = loadSome(weight + at, part);
+    let g = loadSome(gradient + at, part);
+    if (couples) g = f32x4.add(g, f32x4.mul(decay, w));
+    if (shrinks) w = f32x4.mul(w, kept);
+    const m = lerp(loadSome(mean + at, part), g, share1, beta1);
+    const v = meanOfSquares(loadSome(square + at, part), g, share2, beta2);
+    const divisor = f32x4.add(f32x4.div(f32x4.sqrt(v), root), added);
+    storeSome(weightOut + at, f32x4.sub(w, f32x4.div(f32x4.mul(size, m), divisor)), part);
+    storeSome(meanOut + at, m, part);
+    storeSome(squareOut + at, v, part);
+  }
+}
+
+export function rmsprop_f32(
+  weight: usize, gradient: usize, square: usize, mean: usize, momentumBuffer: usize, weightOut: usize, squareOut: usize, meanOut: usize,
+  momentumOut: usize, length: i32, lr: f32, alpha: f32, share: f32, epsilon: f32, weightDecay: f32, momentum: f32,
+): void {
+  const rate = f32x4.splat(lr), added = f32x4.splat(epsilon), decay = f32x4.splat(weightDecay), factor = f32x4.splat(momentum);
+  const decays = weightDecay != 0;
+  for (let i = 0; i < length; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = length - i < 4 ? length - i : 0;
+    const w = loadSome(weight + at, part);
+    let g = loadSome(gradient + at, part);
+    if (decays) g = f32x4.add(g, f32x4.mul(decay, w));
+    const v = meanOfSquares(loadSome(square + at, part), g, share, alpha);
+    let spread = v;
+    let m = v;
+    if (meanOut) {
+      m = mean ? loadSome(mean + at, part) : f32x4.splat(0);
+      m = lerp(m, g, share, alpha);
+      spread = f32x4.sub(v, f32x4.mul(m, m));
+    }
+    const divisor = f32x4.add(f32x4.sqrt(spread), added);
+    let updated: v128;
+    let buffer = v;
+    if (momentumOut) {
+      buffer = momentumBuffer ? loadSome(momentumBuffer + at, part) : f32x4.splat(0);
+      buffer = f32x4.add(f32x4.mul(factor, buffer), f32x4.div(g, divisor));
+      updated = f32x4.sub(w, f32x4.mul(rate, buffer));
+    } else {
+      updated = f32x4.sub(w, f32x4.div(f32x4.mul(rate, g), divisor));
+    }
+    storeSome(weightOut + at, updated, part);
+    storeSome(squareOut + at, v, part);
+    if (meanOut) storeSome(meanOut + at, m, part);
+    if (momentumOut) storeSome(momentumOut + at, buffer, part);
+  }
+}
+
+export function adagrad_f32(
+  weight: usize, gradient: usize, sum: usize, weightOut: usize, sumOut: usize, length: i32,
+  lr: f32, epsilon: f32, weightDecay: f32, initial: f32,
+): void {
+  const rate = f32x4.splat(lr), added = f32x4.splat(epsilon), decay = f32x4.splat(weightDecay), start = f32x4.splat(initial);
+  const decays = weightDecay != 0;
+  for (let i = 0; i < length; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = length - i < 4 ? length - i : 0;
+    const w = loadSome(weight + at, part);
+    let g = loadSome(gradient + at, part);
+    if (decays) g = f32x4.add(g, f32x4.mul(decay, w));
+    const s = f32x4.add(f32x4.add(loadSome(sum + at, part), start), f32x4.mul(g, g));
+    const divisor = f32x4.add(f32x4.sqrt(s), added);
+    storeSome(weightOut + at, f32x4.sub(w, f32x4.div(f32x4.mul(rate, g), divisor)), part);
+    storeSome(sumOut + at, s, part);
   }
 }

@@ -18,3 +18,18 @@ export function storePart(pointer: usize, x: v128, count: i32): void {
   if (count > 1) v128.store_lane<f32>(pointer, x, 1, 4);
   if (count > 2) v128.store_lane<f32>(pointer, x, 2, 8);
 }
+
+/** Four floats, or the first `part` (1 to 3) of them. */
+// @ts-ignore: decorator
+@inline
+export function loadSome(pointer: usize, part: i32): v128 {
+  return part ? loadPart(pointer, part) : v128.load(pointer);
+}
+
+/** Stores four lanes, or the first `part` (1 to 3) of them. */
+// @ts-ignore: decorator
+@inline
+export function storeSome(pointer: usize, x: v128, part: i32): void {
+  if (part) storePart(pointer, x, part);
+  else v128.store(pointer, x);
+}
