@@ -98,7 +98,9 @@ export async function writeCheckpoint(
       ? thrown
       : new CheckpointError('CHECKPOINT_WRITE', message, { path }, thrown);
   }
-  for (const old of (await checkpoints(directory)).slice(KEEP)) await removePath(old);
+  // Later steps in the directory are of another run: they are not older, and not ours to remove.
+  const older = (await checkpoints(directory)).filter((other) => other < path);
+  for (const old of older.slice(KEEP - 1)) await removePath(old);
   return path;
 }
 
