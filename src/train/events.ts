@@ -74,7 +74,7 @@ export interface IterationEvent extends Common {
   readonly workersAlive: number;
 }
 
-/** The total weight of a batch was 0 (all targets ignored): no update was made. */
+/** Training goes on, but not as one would wish: no update because all targets were ignored, or a loss that is not finite (said once). */
 export interface WarningEvent extends Common {
   readonly event: 'warning';
   readonly message: string;

@@ -78,6 +78,7 @@ class Run {
   private killTimes: number[] = [];
   private records = 0;
   private trainMs = 0;
+  private warnedOfLoss = false;
   /** The next iteration that has not been reported. */
   private next = 0;
   private plan!: RunPlan;
@@ -307,6 +308,11 @@ class Run {
       this.report({ event: 'warning', message: 'the total weight of the batch is 0 (all targets ignored): no update' });
     }
     const { loss, lr, records, iteration } = report;
+    if (report.weight !== 0 && !Number.isFinite(loss) && !this.warnedOfLoss) {
+      this.warnedOfLoss = true;
+      const message = `the loss is ${loss}: the weights will not recover. Lower the learning rate, or look for values that are not finite in the data`;
+      this.report({ event: 'warning', message });
+    }
     this.report({
       event: 'iteration',
       epoch: Math.floor(iteration / this.plan.iterationsPerEpoch),

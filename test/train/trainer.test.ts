@@ -223,6 +223,15 @@ describe('Trainer', () => {
       );
     }));
 
+  it('warns once when the loss is no number any more', () =>
+    withEngine(inline(), async (engine) => {
+      const broken = points(40).map(({ x, y }, i) => ({ x: i === 30 ? x.fill(Number.NaN) : x, y }));
+      const { events, done } = await train(trainerOn(engine), parallelize(broken, { partitions: 2 }).cache(schema));
+      expect(done.event).toBe('done');
+      const warnings = events.filter((event) => event.event === 'warning');
+      expect(warnings).toMatchObject([{ message: expect.stringContaining('the loss is NaN') }]);
+    }));
+
   it('trains a custom module by URL, with dropout, to the same bits on any workers', async () => {
     const { TwoLayers } = (await import(fixtures)) as { TwoLayers: new (args: object) => nn.Module };
     const hashes: string[] = [];
