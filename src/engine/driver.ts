@@ -135,7 +135,7 @@ class LiveEngine implements Engine {
         return iterationOf(loop);
       },
       advance: (to) => this.advance(job, loop, to),
-      stop: () => lowerLimit(loop),
+      stop: () => stop(loop),
       close: async () => {
         if (this.jobs.has(job)) this.dispatch({ type: 'closeLoop', job });
       },
@@ -198,7 +198,7 @@ class LiveEngine implements Engine {
         return reject(new EngineError('LOOP_CLOSED', 'advance: the loop was closed. Open a new one.'));
       if (loop.pending !== null)
         return reject(new EngineError('LOOP_BUSY', 'advance: one advance at a time. Await the last one first.'));
-      loop.pending = { resolve, reject };
+      loop.pending = { to, stopped: false, resolve, reject };
       loop.blocks.limit = to;
       loop.progressMs = performance.now();
       this.dispatch({ type: 'advance', job });
@@ -252,6 +252,8 @@ class LiveEngine implements Engine {
       case 'leaveLoop':
         this.live.get(command.worker)?.loops.delete(command.job);
         return this.live.get(command.worker)?.carried.send({ type: 'closeLoop', job: command.job });
+      case 'regroup':
+        return lowerLimit(this.jobs.get(command.job)!.loop!);
       case 'advanced':
         return this.advanced(command.job);
       case 'endJob':
@@ -318,11 +320,19 @@ class LiveEngine implements Engine {
     worker.carried.send({ type: 'enterLoop', job, epoch: blocks.epoch, units, inputs });
   }
 
+  /** All units stand at the limit: the end of the advance, or the place where units move before it goes on. */
   private advanced(job: number): void {
     const loop = this.jobs.get(job)!.loop!;
-    const pending = loop.pending;
+    const pending = loop.pending!;
+    const iteration = iterationOf(loop);
+    if (iteration < pending.to && !pending.stopped) {
+      loop.blocks.limit = pending.to;
+      // Behind the commands that are being executed.
+      queueMicrotask(() => this.jobs.has(job) && this.dispatch({ type: 'advance', job }));
+      return;
+    }
     loop.pending = null;
-    pending?.resolve(iterationOf(loop));
+    pending.resolve(iteration);
   }
 
   private endJob(id: number, reason: EndReason, task: number, error: PlainError | null): void {
@@ -439,6 +449,12 @@ class LiveEngine implements Engine {
   private emit(event: EngineEvent): void {
     for (const listener of this.listeners) callUser(() => listener(event));
   }
+}
+
+function stop(loop: LiveLoop): void {
+  if (loop.pending === null) return;
+  loop.pending.stopped = true;
+  lowerLimit(loop);
 }
 
 /** Calls back into the program that uses the engine. What it throws is thrown outside, where it cannot confuse the engine. */

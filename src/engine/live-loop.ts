@@ -14,12 +14,20 @@ export interface LiveLoop {
   readonly spec: LoopSpec;
   readonly blocks: BlockTable;
   /** The `advance` that is running. */
-  pending: { resolve(iteration: number): void; reject(error: Error): void } | null;
+  pending: PendingAdvance | null;
   /** Why it ended, if it failed. */
   failed: EngineError | null;
   /** The versions that were last seen, and when they were new. */
   progressSeen: string;
   progressMs: number;
+}
+
+/** An `advance` that is running: it ends at `to`, or where the units meet after the caller said stop. */
+export interface PendingAdvance {
+  readonly to: number;
+  stopped: boolean;
+  resolve(iteration: number): void;
+  reject(error: Error): void;
 }
 
 /** Makes a loop's blocks. What travels is copied, so that workers that join later get what the caller passed. */

@@ -82,6 +82,8 @@ export type Command =
   | { readonly type: 'setOwners'; readonly job: number; readonly owners: readonly number[] }
   | { readonly type: 'enterLoop'; readonly worker: number; readonly job: number; readonly units: readonly number[] }
   | { readonly type: 'leaveLoop'; readonly worker: number; readonly job: number }
+  /** Ask the loop to meet at the next iteration, so that units can move to a worker that has none. */
+  | { readonly type: 'regroup'; readonly job: number }
   | { readonly type: 'advanced'; readonly job: number }
   | {
       readonly type: 'endJob';
@@ -224,7 +226,9 @@ export class Scheduler {
     worker.phase = 'ready';
     this.startFailures = 0;
     for (const loop of this.loops()) {
-      if (loop.advancing && loop.owners.includes(NOBODY)) this.coverLoop(loop);
+      if (!loop.advancing) continue;
+      if (loop.owners.includes(NOBODY)) this.coverLoop(loop);
+      else if (loop.owners.length > new Set(loop.owners).size) this.commands.push({ type: 'regroup', job: loop.id });
     }
   }
 

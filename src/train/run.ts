@@ -24,7 +24,7 @@ import { type ModelOfRun, type PinnedBlocks, stagesModule } from './stages.ts';
 import { weightsSha256 } from './weights-hash.ts';
 
 /** Most iterations per scheduling message. */
-const GROUP = 64;
+const GROUP = 256;
 /** Iterations over which the rate in iteration events is taken. */
 const RATE_WINDOW = 32;
 const VALIDATION_BATCH = 256;

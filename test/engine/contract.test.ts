@@ -276,6 +276,20 @@ describe.each(engineCases)('$name engine', ({ create, killable }) => {
       ),
     );
 
+    ifKillable('a replacement gets its share at the next iteration, not at the end of the group', () =>
+      run(async (engine) => {
+        const owners: number[][] = [];
+        engine.subscribe((event) => void (event.event === 'reassigned' && owners.push([...event.owners])));
+        const faults = [{ phase: 'compute', unit: 1, iteration: 5, offset: 0 }];
+        const { weights } = await toy(engine, { faults, to: [400], args: { slowMs: 0.5 } });
+        const killed = owners[0]![1]!;
+        const last = owners[owners.length - 1]!;
+        expect(last).not.toContain(killed);
+        expect(new Set(last).size).toBe(2);
+        expect(weights).toBe((await toy(engine, { to: [400] })).weights);
+      }),
+    );
+
     ifKillable('the only worker and all workers at once', () =>
       run(
         async (engine) => {
