@@ -47,18 +47,21 @@ export function createEngine(carrier: Carrier, options: EngineOptions & { readon
         'functions and classes that tasks use into a module of their own, and export them from there.',
     );
   }
-  if (!Number.isInteger(options.workers) || options.workers < 1) {
-    throw new EngineError(
-      'ARGUMENT',
-      `engine: workers must be an integer >= 1, got ${options.workers}. Leave it out for one per core.`,
-    );
-  }
+  checkWorkers('engine', options.workers);
   return new LiveEngine(carrier, options);
+}
+
+function checkWorkers(op: string, workers: number): void {
+  if (Number.isInteger(workers) && workers >= 1) return;
+  throw new EngineError(
+    'ARGUMENT',
+    `${op}: workers must be an integer >= 1, got ${workers}. Leave it out for one per core.`,
+  );
 }
 
 class LiveEngine implements Engine {
   readonly carrier: Engine['carrier'];
-  readonly workers: number;
+  workers: number;
   private readonly source: Carrier;
   private readonly silenceTimeoutMs: number;
   private readonly stuckTimeoutMs: number;
@@ -85,6 +88,13 @@ class LiveEngine implements Engine {
     this.log = options.log;
     this.scheduler = new Scheduler({ maxAttempts: options.maxAttempts ?? 4, maxStartFailures: 4 });
     this.dispatch({ type: 'start', workers: options.workers });
+  }
+
+  resize(workers: number): void {
+    checkWorkers('resize', workers);
+    if (this.carrier === 'inline') return;
+    this.workers = workers;
+    this.dispatch({ type: 'resize', workers });
   }
 
   liveWorkers(): readonly number[] {
@@ -232,7 +242,7 @@ class LiveEngine implements Engine {
       case 'startWorker':
         return this.startWorker(command.worker);
       case 'terminate':
-        return this.terminate(command.worker);
+        return this.terminate(command.worker, command.reason);
       case 'runTask':
         return this.sendTask(command.worker, command.job, command.task, command.attempt);
       case 'deliver':
@@ -274,6 +284,7 @@ class LiveEngine implements Engine {
       seenProgress: 0,
       seenMs: now,
       terminatedMs: null,
+      leaving: false,
       carried: this.source.start(id, vitals, {
         onMessage: (message) => this.onMessage(worker, message),
         onExit: (detail) => this.onExit(worker, detail),
@@ -283,10 +294,11 @@ class LiveEngine implements Engine {
     worker.carried.hold(this.jobs.size > 0 || this.closed !== null);
   }
 
-  private terminate(id: number): void {
+  private terminate(id: number, reason: EndReason): void {
     const worker = this.live.get(id);
     if (worker === undefined || worker.terminatedMs !== null) return;
     worker.terminatedMs = performance.now();
+    worker.leaving = reason === 'left';
     worker.carried.terminate();
   }
 
@@ -402,7 +414,8 @@ class LiveEngine implements Engine {
   private onExit(worker: LiveWorker, detail: string): void {
     const running = this.running(worker);
     this.live.delete(worker.id);
-    this.emit({ event: 'workerLost', worker: worker.id, reason: detail, running });
+    if (worker.leaving) this.emit({ event: 'workerLeft', worker: worker.id });
+    else this.emit({ event: 'workerLost', worker: worker.id, reason: detail, running });
     this.dispatch({ type: 'workerExited', worker: worker.id, running, detail });
     if (this.live.size === 0 && this.closed !== null) {
       this.jobs.clear();

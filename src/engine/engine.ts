@@ -134,6 +134,13 @@ export interface Engine {
   readonly carrier: 'inline' | 'threads';
   /** Number of workers that the engine keeps alive. */
   readonly workers: number;
+  /**
+   * Changes the number of workers, also while jobs run: new ones get their share when they are ready, those that leave end what they have begun.
+   * Results do not change by a bit. (`inline` stays at one.)
+   *
+   * @throws EngineError `ARGUMENT` unless `workers` is an integer >= 1
+   */
+  resize(workers: number): void;
   /** Ids of the workers that are alive and ready now. */
   liveWorkers(): readonly number[];
   /** Runs a stage; resolves with the results in the order of `inputs`. @throws EngineError (rejects) with the reason. */

@@ -12,10 +12,13 @@ export type EndReason =
   | 'closed'
   | 'stuck'
   | 'deadlock'
-  | 'startFailed';
+  | 'startFailed'
+  | 'left';
 
 /** Something that happened in an engine. `worker`, `job`, `task` are ids; a task is a position in its stage or a unit of its loop. */
 export type EngineEvent =
+  /** A worker ended because the engine was made smaller. */
+  | { readonly event: 'workerLeft'; readonly worker: number }
   | { readonly event: 'workerStarted'; readonly worker: number; readonly startMs: number }
   | {
       readonly event: 'workerLost';

@@ -15,6 +15,7 @@ const codes: Readonly<Record<EndReason, string>> = {
   stuck: 'WORKER_STUCK',
   deadlock: 'DEADLOCK',
   startFailed: 'WORKER_START_FAILED',
+  left: 'WORKER_LOST',
 };
 
 /** The error of a job that ended with `reason`: names the partition and carries the last failure as `cause`. */
@@ -50,6 +51,7 @@ const nextSteps: Readonly<Record<EndReason, string>> = {
   closed: '',
   stuck: '(the runtime cannot end a running WebAssembly loop: restart the process.)',
   deadlock: '(all workers wait for versions that nobody will write. Please report this.)',
+  left: '',
   startFailed: '(workers end before they are ready: see the detail above.)',
 };
 

@@ -20,6 +20,8 @@ export interface LiveWorker {
   seenMs: number;
   /** When it was told to end. */
   terminatedMs: number | null;
+  /** It was told to end because the engine was made smaller. */
+  leaving: boolean;
 }
 
 /** Whether it computes: it runs a task or a phase, and does not wait for others. */

@@ -11,6 +11,7 @@ import { balanceUnits, coverUnits } from './owners.ts';
 /** What happened. */
 export type SchedulerEvent =
   | { readonly type: 'start'; readonly workers: number }
+  | { readonly type: 'resize'; readonly workers: number }
   | { readonly type: 'workerReady'; readonly worker: number }
   | {
       readonly type: 'workerExited';
@@ -62,7 +63,7 @@ export type SchedulerEvent =
 /** What the driver has to do. */
 export type Command =
   | { readonly type: 'startWorker'; readonly worker: number }
-  | { readonly type: 'terminate'; readonly worker: number; readonly reason: string }
+  | { readonly type: 'terminate'; readonly worker: number; readonly reason: EndReason }
   | {
       readonly type: 'runTask';
       readonly worker: number;
@@ -103,7 +104,8 @@ export interface SchedulerPolicy {
 
 interface WorkerState {
   readonly id: number;
-  phase: 'starting' | 'ready' | 'stopping';
+  /** A leaving worker ends what it has begun, gives its units away at the next group's end, and is stopped then. */
+  phase: 'starting' | 'ready' | 'leaving' | 'stopping';
   /** Why it is being stopped. */
   stopReason: EndReason | null;
   running: { job: number; task: number; attempt: number } | null;
@@ -154,6 +156,7 @@ export class Scheduler {
   step(event: SchedulerEvent): Command[] {
     this.commands = [];
     this.apply(event);
+    this.stopLeaving();
     this.assignTasks();
     return this.commands;
   }
@@ -163,6 +166,8 @@ export class Scheduler {
       case 'start':
         this.target = event.workers;
         return this.startWorkers();
+      case 'resize':
+        return this.resize(event.workers);
       case 'workerReady':
         return this.workerReady(event.worker);
       case 'workerExited':
@@ -213,7 +218,7 @@ export class Scheduler {
   // Workers.
 
   private startWorkers(): void {
-    while (!this.closing && this.workers.size < this.target) {
+    while (!this.closing && this.staying().length < this.target) {
       const id = this.nextWorker++;
       this.workers.set(id, { id, phase: 'starting', stopReason: null, running: null, entered: new Map() });
       this.commands.push({ type: 'startWorker', worker: id });
@@ -229,6 +234,27 @@ export class Scheduler {
       if (!loop.advancing) continue;
       if (loop.owners.includes(NOBODY)) this.coverLoop(loop);
       else if (loop.owners.length > new Set(loop.owners).size) this.commands.push({ type: 'regroup', job: loop.id });
+    }
+  }
+
+  private resize(workers: number): void {
+    this.target = workers;
+    this.startWorkers();
+    for (const worker of this.staying().slice(workers)) {
+      if (worker.phase === 'starting') this.stopWorker(worker.id, 'left');
+      else worker.phase = 'leaving';
+    }
+    for (const loop of this.loops()) {
+      const leaves = (owner: number): boolean => this.workers.get(owner)?.phase === 'leaving';
+      if (loop.advancing && loop.owners.some(leaves)) this.commands.push({ type: 'regroup', job: loop.id });
+    }
+  }
+
+  /** Stops leaving workers that have nothing to do any more and hold no unit of a loop that runs. */
+  private stopLeaving(): void {
+    for (const { id, phase, running, entered } of [...this.workers.values()]) {
+      if (phase !== 'leaving' || running !== null || entered.size > 0) continue;
+      if (!this.loops().some((loop) => loop.advancing && loop.owners.includes(id))) this.stopWorker(id, 'left');
     }
   }
 
@@ -375,10 +401,12 @@ export class Scheduler {
     loop.epoch++;
     loop.done.clear();
     this.commands.push({ type: 'setOwners', job: loop.id, owners: [...loop.owners] });
-    for (const worker of this.readyWorkers()) this.enter(loop, worker);
+    for (const { id, phase } of this.workers.values())
+      if (phase === 'ready' || phase === 'leaving') this.enter(loop, id);
   }
 
   private enter(loop: LoopState, id: number): void {
+    if (!this.workers.has(id)) return;
     const units = loop.owners.flatMap((owner, unit) => (owner === id ? [unit] : []));
     if (units.length === 0) return;
     const entered = this.workers.get(id)!.entered;
@@ -420,7 +448,7 @@ export class Scheduler {
     });
     if (error.final || count >= this.policy.maxAttempts) this.failJob(job, 'taskError', -1, error);
     // In a newer epoch it has already been told to enter again.
-    else if (epoch === loop.epoch && this.workers.get(worker)?.phase === 'ready') this.enter(loop, worker);
+    else if (epoch === loop.epoch && this.workers.get(worker)?.phase !== 'stopping') this.enter(loop, worker);
   }
 
   private countFailure(loop: LoopState, at: string): number {
@@ -454,6 +482,11 @@ export class Scheduler {
   }
 
   // Views.
+
+  /** Workers that are there, or about to be, to stay; oldest first. */
+  private staying(): WorkerState[] {
+    return [...this.workers.values()].filter(({ phase }) => phase !== 'leaving' && phase !== 'stopping');
+  }
 
   private readyWorkers(): number[] {
     return [...this.workers.values()].filter((worker) => worker.phase === 'ready').map((worker) => worker.id);

@@ -290,6 +290,31 @@ describe.each(engineCases)('$name engine', ({ create, killable }) => {
       }),
     );
 
+    ifKillable('resizing while a loop and a stage run leaves the bits as they are', () =>
+      run(async (engine) => {
+        const left: number[] = [];
+        engine.subscribe((event) => void (event.event === 'workerLeft' && left.push(event.worker)));
+        let workers = 2;
+        const timer = setInterval(() => {
+          workers = (workers % 4) + 1;
+          engine.resize(workers);
+        }, 30);
+        try {
+          expect((await toy(engine, { to: [100, 400], args: { slowMs: 0.3 } })).weights).toBe(
+            (await toy(engine, { to: [400] })).weights,
+          );
+          expect(await engine.run(stage('later', [0, 1, 2, 3, 4]))).toEqual([0, 1, 2, 3, 4]);
+        } finally {
+          clearInterval(timer);
+        }
+        expect(left.length).toBeGreaterThan(0);
+        engine.resize(3);
+        await expect.poll(() => engine.liveWorkers().length).toBe(3);
+        expect(engine.workers).toBe(3);
+        expect(() => engine.resize(0)).toThrow('resize: workers must be an integer >= 1, got 0');
+      }),
+    );
+
     ifKillable('the only worker and all workers at once', () =>
       run(
         async (engine) => {

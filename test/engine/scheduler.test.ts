@@ -223,6 +223,7 @@ describe('Scheduler', () => {
           history.forEach(([pick, luck], turn) => {
             world.step(pick, luck);
             if (turn === 40 && pick % 5 === 0) world.send({ type: 'cancel', job: 0 });
+            if (turn % 50 === 49) world.send({ type: 'resize', workers: 1 + (pick % 4) });
           });
           settle(world, () => world.ended.size === sizes.length);
           sizes.forEach((tasks, job) => {
@@ -256,10 +257,11 @@ describe('Scheduler', () => {
           world.send({ type: 'advance', job: LOOP });
         };
         advance();
-        for (const [pick, luck] of history) {
+        history.forEach(([pick, luck], turn) => {
           world.step(pick, luck);
+          if (turn % 40 === 39) world.send({ type: 'resize', workers: 1 + (pick % 4) });
           advance();
-        }
+        });
         for (let turn = 0; turn < 20_000 && !over(); turn++) {
           world.step(turn, turn % 2 === 0 ? 0.39 : 0.5);
           advance();
