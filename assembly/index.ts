@@ -3,6 +3,7 @@ export * from './conv';
 export * from './copy';
 export * from './gemm';
 export * from './map';
+export * from './normalize';
 export * from './pool';
 export * from './reduce';
 export * from './softmax';

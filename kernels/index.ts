@@ -12,13 +12,14 @@ import * as copy from './copy.ts';
 import type { Kernel } from './define.ts';
 import * as gemm from './gemm.ts';
 import * as map from './map.ts';
+import * as normalize from './normalize.ts';
 import * as pool from './pool.ts';
 import * as reduce from './reduce.ts';
 import * as softmax from './softmax.ts';
 import * as update from './update.ts';
 
 /** The families. A new one is a line here, an import and an `export *`. */
-const families: readonly object[] = [conv, copy, gemm, map, pool, reduce, softmax, update];
+const families: readonly object[] = [conv, copy, gemm, map, normalize, pool, reduce, softmax, update];
 
 function isKernel(value: unknown): value is Kernel {
   return typeof value === 'object' && value !== null && 'reference' in value && 'parameters' in value;
@@ -37,6 +38,7 @@ export * from './copy.ts';
 export type { Kernel, KernelArray, KernelParameter, TypedKernel } from './define.ts';
 export * from './gemm.ts';
 export * from './map.ts';
+export * from './normalize.ts';
 export * from './pool.ts';
 export * from './reduce.ts';
 export { callArrays, type KernelArguments, referenceArrays } from './runtime/arrays.ts';

@@ -76,3 +76,8 @@ export function maxRow(x: Floats, start: number, length: number): number {
   for (let i = 1; i < length; i++) if (largest < x[start + i]!) largest = x[start + i]!;
   return largest + 0;
 }
+
+/** An array of the same type for intermediate values, which storing rounds. */
+export function arrayLike(x: Floats, length: number): Floats {
+  return x instanceof Float32Array ? new Float32Array(length) : new Float64Array(length);
+}

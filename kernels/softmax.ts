@@ -7,7 +7,7 @@
 import { anyAlignment, defineKernel, flag, input, of, output, type Round, scratch, size } from './define.ts';
 import { exp32, log32 } from './f32-math.ts';
 import { exp64, log64 } from './f64-math.ts';
-import { maxRow, rowOrder, sumRow } from './row.ts';
+import { arrayLike, maxRow, rowOrder, sumRow } from './row.ts';
 
 type Floats = Float32Array | Float64Array;
 
@@ -35,8 +35,6 @@ const scratchLosses = scratch(
 
 const expOf = (round: Round): ((x: number) => number) => (round === Math.fround ? exp32 : exp64);
 const logOf = (round: Round): ((x: number) => number) => (round === Math.fround ? log32 : log64);
-const arrayLike = (x: Floats, length: number): Floats =>
-  x instanceof Float32Array ? new Float32Array(length) : new Float64Array(length);
 
 /** y = x - max - log(sum of exp(x - max)), per row. */
 export const log_softmax_f32 = defineKernel({

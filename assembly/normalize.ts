@@ -1,0 +1,271 @@
+// Layer and batch normalisation with gradients. Contracts and canonical orders: kernels/normalize.ts.
+// Scratch: 128 bytes for the tree of sumRow, then rows, each padded to whole vectors so that only operands need parts.
+import { sumRow } from './row';
+import { loadSome, storeSome } from './vector';
+
+const TREE_BYTES: usize = 128;
+/** Rows that are added one after the other before the sums are paired, as in reduce.ts. */
+const COLUMN_BLOCK: i32 = 64;
+
+// @ts-ignore: decorator
+@inline
+function paddedBytes(length: i32): usize {
+  return (<usize>(length + 3) & ~3) << 2;
+}
+
+/** Lanes that exist at element i of `length`: 0 for all four. */
+// @ts-ignore: decorator
+@inline
+function partAt(i: i32, length: i32): i32 {
+  return length - i < 4 ? length - i : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function rstdOf(variance: f32, epsilon: f32): f32 {
+  return <f32>1 / sqrt<f32>(variance + epsilon);
+}
+
+/** squares = (x - mean)^2. */
+function squareDifferences(x: usize, squares: usize, length: i32, mean: f32): void {
+  const m = f32x4.splat(mean);
+  for (let i = 0; i < length; i += 4) {
+    const at = (<usize>i) << 2;
+    const d = f32x4.sub(loadSome(x + at, partAt(i, length)), m);
+    v128.store(squares + at, f32x4.mul(d, d));
+  }
+}
+
+export function layer_norm_f32(
+  x: usize, weight: usize, bias: usize, y: usize, mean: usize, rstd: usize, rows: i32, columns: i32, epsilon: f32, scratch: usize,
+): void {
+  const squares = scratch + TREE_BYTES;
+  for (let row = 0; row < rows; row++) {
+    const m = sumRow(x, columns, scratch) / <f32>columns;
+    squareDifferences(x, squares, columns, m);
+    const r = rstdOf(sumRow(squares, columns, scratch) / <f32>columns, epsilon);
+    for (let i = 0; i < columns; i += 4) {
+      const at = (<usize>i) << 2;
+      const part = partAt(i, columns);
+      let v = f32x4.mul(f32x4.sub(loadSome(x + at, part), f32x4.splat(m)), f32x4.splat(r));
+      if (weight) v = f32x4.mul(v, loadSome(weight + at, part));
+      if (bias) v = f32x4.add(v, loadSome(bias + at, part));
+      storeSome(y + at, v, part);
+    }
+    if (mean) store<f32>(mean + ((<usize>row) << 2), m);
+    if (rstd) store<f32>(rstd + ((<usize>row) << 2), r);
+    x += (<usize>columns) << 2;
+    y += (<usize>columns) << 2;
+  }
+}
+
+/** Enters the sums of a block of rows into the pairing: level k of `levels` holds sums of 2^k blocks. The sums become 0. */
+function endBlock(sums: usize, levels: usize, rowBytes: usize, block: i32): void {
+  for (let at: usize = 0; at < rowBytes; at += 16) {
+    let sum = v128.load(sums + at);
+    let level = levels + at;
+    for (let bits = block; bits & 1; bits >>= 1) {
+      sum = f32x4.add(v128.load(level), sum);
+      level += rowBytes;
+    }
+    v128.store(level, sum);
+    v128.store(sums + at, f32x4.splat(0));
+  }
+}
+
+/** The totals of `blocks` paired blocks. */
+function endColumns(levels: usize, y: usize, columns: i32, rowBytes: usize, blocks: i32): void {
+  for (let i = 0; i < columns; i += 4) {
+    const at = (<usize>i) << 2;
+    let total = f32x4.splat(0);
+    let started = false;
+    let level = levels + at;
+    for (let bits = blocks; bits; bits >>= 1) {
+      if (bits & 1) {
+        total = started ? f32x4.add(v128.load(level), total) : v128.load(level);
+        started = true;
+      }
+      level += rowBytes;
+    }
+    storeSome(y + at, total, partAt(i, columns));
+  }
+}
+
+export function layer_norm_f32_gradient(
+  gradY: usize, x: usize, weight: usize, mean: usize, rstd: usize, gradX: usize, gradWeight: usize, gradBias: usize,
+  rows: i32, columns: i32, scratch: usize,
+): void {
+  const rowBytes = paddedBytes(columns);
+  const scaled = scratch + TREE_BYTES, products = scaled + rowBytes;
+  const weightSums = products + rowBytes, biasSums = weightSums + rowBytes, weightLevels = biasSums + rowBytes;
+  const biasLevels = weightLevels + rowBytes * (32 - clz((rows + COLUMN_BLOCK - 1) / COLUMN_BLOCK));
+  for (let at: usize = 0; at < rowBytes; at += 16) {
+    v128.store(weightSums + at, f32x4.splat(0));
+    v128.store(biasSums + at, f32x4.splat(0));
+  }
+  let block = 0;
+  for (let row = 0; row < rows; row++) {
+    const m = v128.load32_splat(mean + ((<usize>row) << 2)), r = v128.load32_splat(rstd + ((<usize>row) << 2));
+    for (let i = 0; i < columns; i += 4) {
+      const at = (<usize>i) << 2;
+      const part = partAt(i, columns);
+      const d = loadSome(gradY + at, part);
+      const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
+      const g = weight ? f32x4.mul(d, loadSome(weight + at, part)) : d;
+      v128.store(scaled + at, g);
+      v128.store(products + at, f32x4.mul(g, normal));
+      if (gradWeight) v128.store(weightSums + at, f32x4.add(v128.load(weightSums + at), f32x4.mul(d, normal)));
+      if (gradBias) v128.store(biasSums + at, f32x4.add(v128.load(biasSums + at), d));
+    }
+    const a = f32x4.splat(sumRow(scaled, columns, scratch) / <f32>columns);
+    const b = f32x4.splat(sumRow(products, columns, scratch) / <f32>columns);
+    for (let i = 0; i < columns; i += 4) {
+      const at = (<usize>i) << 2;
+      const part = partAt(i, columns);
+      const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
+      const v = f32x4.sub(f32x4.sub(v128.load(scaled + at), a), f32x4.mul(normal, b));
+      storeSome(gradX + at, f32x4.mul(v, r), part);
+    }
+    if ((row + 1) % COLUMN_BLOCK == 0 || row + 1 == rows) {
+      if (gradWeight) endBlock(weightSums, weightLevels, rowBytes, block);
+      if (gradBias) endBlock(biasSums, biasLevels, rowBytes, block);
+      block++;
+    }
+    gradY += (<usize>columns) << 2;
+    x += (<usize>columns) << 2;
+    gradX += (<usize>columns) << 2;
+  }
+  if (gradWeight) endColumns(weightLevels, gradWeight, columns, rowBytes, block);
+  if (gradBias) endColumns(biasLevels, gradBias, columns, rowBytes, block);
+}
+
+/** The sum of one plane. One element is itself: the sum over the images starts from +0, so that -0 makes no difference. */
+// @ts-ignore: decorator
+@inline
+function sumPlane(x: usize, inner: i32, tree: usize): f32 {
+  return inner == 1 ? load<f32>(x) : sumRow(x, inner, tree);
+}
+
+/** y = (x - mean) * rstd * weight + bias on one plane; `scales` and `shifts` say whether there are weight and bias. */
+// @ts-ignore: decorator
+@inline
+function normalizePlane(
+  x: usize, y: usize, inner: i32, mean: f32, rstd: f32, scales: bool, weight: f32, shifts: bool, bias: f32,
+): void {
+  const m = f32x4.splat(mean), r = f32x4.splat(rstd), w = f32x4.splat(weight), b = f32x4.splat(bias);
+  for (let i = 0; i < inner; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = partAt(i, inner);
+    let v = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
+    if (scales) v = f32x4.mul(v, w);
+    if (shifts) v = f32x4.add(v, b);
+    storeSome(y + at, v, part);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function normalizeChannel(
+  x: usize, y: usize, channel: usize, weight: usize, bias: usize, images: i32, inner: i32, imageBytes: usize, mean: f32, rstd: f32,
+): void {
+  const w: f32 = weight ? load<f32>(weight + channel) : 1;
+  const b: f32 = bias ? load<f32>(bias + channel) : 0;
+  for (let image = 0; image < images; image++) {
+    const at = <usize>image * imageBytes;
+    normalizePlane(x + at, y + at, inner, mean, rstd, weight != 0, w, bias != 0, b);
+  }
+}
+
+export function batch_norm_f32(
+  x: usize, weight: usize, bias: usize, y: usize, mean: usize, variance: usize, rstd: usize, images: i32, channels: i32, inner: i32,
+  epsilon: f32, scratch: usize,
+): void {
+  const planeBytes = (<usize>inner) << 2;
+  const imageBytes = <usize>channels * planeBytes;
+  const squares = scratch + TREE_BYTES, sums = squares + paddedBytes(inner);
+  const count = <f32>(images * inner);
+  for (let c = 0; c < channels; c++) {
+    const channel = (<usize>c) << 2;
+    for (let image = 0; image < images; image++) {
+      store<f32>(sums + ((<usize>image) << 2), sumPlane(x + <usize>image * imageBytes, inner, scratch));
+    }
+    const m = sumRow(sums, images, scratch) / count;
+    for (let image = 0; image < images; image++) {
+      squareDifferences(x + <usize>image * imageBytes, squares, inner, m);
+      store<f32>(sums + ((<usize>image) << 2), sumPlane(squares, inner, scratch));
+    }
+    const v = sumRow(sums, images, scratch) / count;
+    const r = rstdOf(v, epsilon);
+    normalizeChannel(x, y, channel, weight, bias, images, inner, imageBytes, m, r);
+    store<f32>(mean + channel, m);
+    store<f32>(variance + channel, v);
+    store<f32>(rstd + channel, r);
+    x += planeBytes;
+    y += planeBytes;
+  }
+}
+
+export function batch_norm_f32_inference(
+  x: usize, weight: usize, bias: usize, mean: usize, variance: usize, y: usize, images: i32, channels: i32, inner: i32, epsilon: f32,
+): void {
+  const planeBytes = (<usize>inner) << 2;
+  const imageBytes = <usize>channels * planeBytes;
+  for (let c = 0; c < channels; c++) {
+    const channel = (<usize>c) << 2;
+    const r = rstdOf(load<f32>(variance + channel), epsilon);
+    normalizeChannel(x, y, channel, weight, bias, images, inner, imageBytes, load<f32>(mean + channel), r);
+    x += planeBytes;
+    y += planeBytes;
+  }
+}
+
+/** products = gradY * (x - mean) * rstd, the second product first. */
+function multiplyNormal(gradY: usize, x: usize, products: usize, length: i32, mean: f32, rstd: f32): void {
+  const m = f32x4.splat(mean), r = f32x4.splat(rstd);
+  for (let i = 0; i < length; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = partAt(i, length);
+    const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
+    v128.store(products + at, f32x4.mul(loadSome(gradY + at, part), normal));
+  }
+}
+
+export function batch_norm_f32_gradient(
+  gradY: usize, x: usize, weight: usize, mean: usize, rstd: usize, gradX: usize, gradWeight: usize, gradBias: usize,
+  images: i32, channels: i32, inner: i32, training: i32, scratch: usize,
+): void {
+  const planeBytes = (<usize>inner) << 2;
+  const imageBytes = <usize>channels * planeBytes;
+  const products = scratch + TREE_BYTES, biasSums = products + paddedBytes(inner), weightSums = biasSums + paddedBytes(images);
+  const count = <f32>(images * inner);
+  for (let c = 0; c < channels; c++) {
+    const channel = (<usize>c) << 2;
+    const m = load<f32>(mean + channel), r = load<f32>(rstd + channel);
+    for (let image = 0; image < images; image++) {
+      const at = <usize>image * imageBytes, to = (<usize>image) << 2;
+      store<f32>(biasSums + to, sumPlane(gradY + at, inner, scratch));
+      multiplyNormal(gradY + at, x + at, products, inner, m, r);
+      store<f32>(weightSums + to, sumPlane(products, inner, scratch));
+    }
+    const biasSum = sumRow(biasSums, images, scratch), weightSum = sumRow(weightSums, images, scratch);
+    const a = f32x4.splat(biasSum / count), b = f32x4.splat(weightSum / count);
+    const scale = f32x4.splat(weight ? load<f32>(weight + channel) * r : r);
+    for (let image = 0; image < images; image++) {
+      for (let i = 0; i < inner; i += 4) {
+        const at = <usize>image * imageBytes + ((<usize>i) << 2);
+        const part = partAt(i, inner);
+        let d = loadSome(gradY + at, part);
+        if (training) {
+          const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), f32x4.splat(m)), f32x4.splat(r));
+          d = f32x4.sub(f32x4.sub(d, a), f32x4.mul(normal, b));
+        }
+        storeSome(gradX + at, f32x4.mul(d, scale), part);
+      }
+    }
+    if (gradWeight) store<f32>(gradWeight + channel, weightSum);
+    if (gradBias) store<f32>(gradBias + channel, biasSum);
+    gradY += planeBytes;
+    x += planeBytes;
+    gradX += planeBytes;
+  }
+}
