@@ -195,12 +195,16 @@ class Replica implements LoopProgram {
     const old = values(iteration);
     const next = values(iteration + 1);
     at(0);
-    const updated = total.weight === 0 ? old : this.sumAndStep(iteration, start, end, total.weight, old, lr);
-    const half = updated.weights.length >> 1;
-    next.weights.set(updated.weights.subarray(0, half));
-    at(1);
-    next.weights.set(updated.weights.subarray(half), half);
-    next.moments.set(updated.moments);
+    if (total.weight === 0) {
+      next.weights.set(old.weights);
+      at(1);
+      next.moments.set(old.moments);
+    } else {
+      const gradients = this.gradientsOf(iteration, start, end);
+      this.updater.update({ gradients, totalWeight: total.weight, old, next, step: { step: iteration, lr } }, () =>
+        at(1),
+      );
+    }
     at(2);
     if (slice === 0) {
       const loss = total.lossSum / total.weight;
@@ -217,23 +221,13 @@ class Replica implements LoopProgram {
     this.lap('update');
   }
 
-  private sumAndStep(
-    iteration: number,
-    start: number,
-    end: number,
-    totalWeight: number,
-    old: { weights: Float32Array; moments: Float32Array },
-    lr: number,
-  ): { weights: Float32Array; moments: Float32Array } {
-    const { blocks } = this.context;
+  /** Every partition's part of a slice, in the order of summation. */
+  private gradientsOf(iteration: number, start: number, end: number): Float32Array[] {
     const { partitions, reverseSummation } = this.plan;
-    for (let i = 0; i < partitions; i++) {
+    return Array.from({ length: partitions }, (_, i) => {
       const partition = reverseSummation ? partitions - 1 - i : i;
-      const gradient = gradientFloats(blocks.part('gradient', partition, iteration + 1), start, end);
-      if (i === 0) this.updater.begin(gradient);
-      else this.updater.add(gradient);
-    }
-    return this.updater.finish(totalWeight, old, { step: iteration, lr });
+      return gradientFloats(this.context.blocks.part('gradient', partition, iteration + 1), start, end);
+    });
   }
 
   private batchOf(partition: number, iteration: number): Columns {

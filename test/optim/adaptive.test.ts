@@ -125,9 +125,10 @@ describe.each(runs)('%s', (_, { options, path, specOf, optimizerOf }) => {
       const slice = { weight: from.weight, state: from.state, weightOut: to.weight, stateOut: to.state };
       record.update(byPointer, { length, gradient: gradientPointer, ...slice }, at);
       slices = slices.map((old, k) => {
-        updater.begin(gradient.subarray(k * cut, k * cut + old.weights.length));
-        const { weights, moments } = updater.finish(1, old, at);
-        return { weights: weights.slice(), moments: moments.slice() };
+        const gradients = [gradient.subarray(k * cut, k * cut + old.weights.length)];
+        const next = { weights: new Float32Array(old.weights.length), moments: new Float32Array(old.moments.length) };
+        updater.update({ gradients, totalWeight: 1, old, next, step: at });
+        return next;
       });
       const expected = x.toTypedArray();
       expect(weight).toEqual(expected);
