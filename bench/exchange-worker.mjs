@@ -18,6 +18,7 @@ const { worker, length, partitions, barrierWords, handles, shared, port } = work
 const half = length / 2;
 /** Partitions and slices of this worker, and the floats that its slices cover. */
 const own = Array.from({ length: partitions / 2 }, (_, i) => (worker * partitions) / 2 + i);
+const all = Array.from({ length: partitions }, (_, p) => p);
 const isOwn = (p) => own.includes(p);
 const from = worker * half;
 const slices = own.map((k) => ({
@@ -73,15 +74,6 @@ const privateWay = {
   weights: () => f32(weights, length),
 };
 
-/** Sums slice [start, end) over the partitions in order and steps it; `view(p)` is partition p's part of the gradient. */
-function sumAndStep(view, old, step) {
-  for (let p = 0; p < partitions; p++) {
-    if (p === 0) updater.begin(view(p));
-    else updater.add(view(p));
-  }
-  return updater.finish(totalWeight, old, { step, lr });
-}
-
 /** (a) Blocks in SharedArrayBuffers, copied out and in: what the Trainer does (src/train/replica.ts). */
 const table = new BlockTable(handles);
 const blocks = {
@@ -100,11 +92,8 @@ const blocks = {
       moments: floats(table.part('moments', k, version)),
     });
     for (const { k, start, end } of slices) {
-      const view = (p) => gradientFloats(table.part('gradient', p, t + 1), start, end);
-      const updated = sumAndStep(view, values(k, t), t);
-      const next = values(k, t + 1);
-      next.weights.set(updated.weights);
-      next.moments.set(updated.moments);
+      const gradients = all.map((p) => gradientFloats(table.part('gradient', p, t + 1), start, end));
+      updater.update({ gradients, totalWeight, old: values(k, t), next: values(k, t + 1), step: { step: t, lr } });
     }
   },
   load(t) {
@@ -127,12 +116,12 @@ function messages(post, done) {
     update(t) {
       for (let p = 0; p < partitions; p++) if (!isOwn(p)) received.set(p, receive());
       for (const { k, start, end } of slices) {
-        const view = (p) =>
-          isOwn(p) ? gradient(p).subarray(start, end) : received.get(p).subarray(start - from, end - from);
-        const old = { weights: f32(weights, length).subarray(start, end), moments: moments.get(k) };
-        const updated = sumAndStep(view, old, t);
-        f32(weights, length).set(updated.weights, start);
-        moments.get(k).set(updated.moments);
+        const gradients = all.map((p) =>
+          isOwn(p) ? gradient(p).subarray(start, end) : received.get(p).subarray(start - from, end - from),
+        );
+        // In place: nothing here survives a kill, so there is no old version to keep.
+        const values = { weights: f32(weights, length).subarray(start, end), moments: moments.get(k) };
+        updater.update({ gradients, totalWeight, old: values, next: values, step: { step: t, lr } });
       }
       for (const values of received.values()) done(values);
       received.clear();

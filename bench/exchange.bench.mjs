@@ -146,7 +146,7 @@ export default async function exchange({ seconds }) {
       const mebibytes = (8 * length * size.partitions) / 2 ** 20;
       console.log(
         `${size.name}: ${length} floats, P = ${size.partitions}; plain copy moves ${mebibytes.toFixed(1)} MiB at ` +
-          `${(mebibytes / 1.024 / 1.024 / 1.024 / copy.bestMs).toFixed(1)} MB/ms; ${copy.slices} slices`,
+          `${((8 * length * size.partitions) / 1e6 / copy.bestMs).toFixed(1)} GB/s; ${copy.slices} slices`,
       );
       for (const { way, bestMs, medianMs, phasesMs } of rows) {
         const { publish, update, load } = phasesMs;
