@@ -28,7 +28,12 @@ type SizeValues = NumberEach<typeof sizes>;
 
 const all = (values: Sizes): ConvSizes => values as unknown as ConvSizes;
 
-/** Outputs along one dimension: floor((size + 2 * padding - kernel) / stride) + 1. */
+/**
+ * Outputs along one dimension: floor((size + 2 * padding - kernel) / stride) + 1.
+ *
+ * @example
+ * convolutionOutputs(28, 5, 1, 2); // => 28
+ */
 export function convolutionOutputs(size: number, kernel: number, stride: number, padding: number): number {
   return Math.floor((size + 2 * padding - kernel) / stride) + 1;
 }
@@ -103,9 +108,10 @@ function at(x: Floats, plane: number, h: number, w: number, row: number, column:
  * @example
  * const y = new Float32Array(4);
  * callArrays(conv2d_f32_forward, {
- *   x: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9), weight: Float32Array.of(1, 1, 1, 1), bias: new Float32Array(0), y, n: 1, c: 1, h: 3,
+ *   x: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9), weight: Float32Array.of(1, 1, 1, 1), bias: Float32Array.of(0), y, n: 1, c: 1, h: 3,
  *   w: 3, o: 1, kh: 2, kw: 2, strideH: 1, strideW: 1, paddingH: 0, paddingW: 0,
- * }); // y is 12, 16, 24, 28
+ * });
+ * y; // => [12, 16, 24, 28]
  */
 export const conv2d_f32_forward = defineKernel({
   name: 'conv2d_f32_forward',

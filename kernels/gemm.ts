@@ -27,7 +27,8 @@ function scratchBytes(m: number, n: number, k: number): number {
  * callArrays(gemm_f32, {
  *   transposeA: 0, transposeB: 0, m: 2, n: 2, k: 2, alpha: 1, a: Float32Array.of(1, 2, 3, 4), lda: 2,
  *   b: Float32Array.of(5, 6, 7, 8), ldb: 2, beta: 0, c, ldc: 2,
- * }); // c is 19, 22, 43, 50
+ * });
+ * c; // => [19, 22, 43, 50]
  */
 export const gemm_f32 = defineKernel({
   name: 'gemm_f32',

@@ -3,7 +3,12 @@ import { anyAlignment, defineKernel, input, of, output, type Round, type Sizes, 
 
 type Floats = Float32Array | Float64Array;
 
-/** The number of windows along a dimension: floor((size + 2 padding - kernel) / stride) + 1, or 0 if the kernel does not fit. */
+/**
+ * The number of windows along a dimension: floor((size + 2 padding - kernel) / stride) + 1, or 0 if the kernel does not fit.
+ *
+ * @example
+ * poolOutputSize(28, 2, 2, 0); // => 14
+ */
 export function poolOutputSize(length: number, kernel: number, stride: number, padding: number): number {
   const room = length + 2 * padding - kernel;
   return room < 0 ? 0 : Math.floor(room / stride) + 1;

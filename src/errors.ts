@@ -6,7 +6,16 @@
 /** Plain values that describe an error: numbers, strings, and arrays or records of them. */
 export type ErrorFields = Readonly<Record<string, unknown>>;
 
-/** An error with a stable code and plain fields. Catch by `error.code`, which survives threads; `instanceof` does not. */
+/**
+ * An error with a stable code and plain fields. Catch by `error.code`, which survives threads; `instanceof` does not.
+ *
+ * @example
+ * try {
+ *   matmul(zeros([2, 3]), zeros([2, 3]));
+ * } catch (error) {
+ *   if (error instanceof ShoalError) console.log(error.code, error.fields);
+ * }
+ */
 export class ShoalError extends Error {
   readonly code: string;
   readonly fields: ErrorFields;

@@ -89,6 +89,7 @@ export function philox(seed: number, stream: Stream, counter: number): Uint32Arr
  * tells how far it is.
  *
  * @example
+ * const [partition, epoch] = [3, 0];
  * const random = new Random(42, [partition, epoch]);
  * const u = random.float32();
  */
@@ -166,7 +167,8 @@ export class Random {
  * A random order of 0 to n - 1 that depends on (seed, stream, n) only: Fisher-Yates with unbiased draws, from the last element down.
  *
  * @example
- * const order = permutation(42, [partition, epoch], records.length);
+ * const [partition, epoch] = [3, 0];
+ * const order = permutation(42, [partition, epoch], 100);
  */
 export function permutation(seed: number, stream: Stream, n: number): Int32Array {
   const random = new Random(seed, stream);

@@ -31,7 +31,8 @@ const arrayTypes = { float: Float32Array, i32: Int32Array, u8: Uint8Array } as c
  *
  * @example
  * const y = new Float32Array(4);
- * callArrays(kernels.relu_f32, { x: new Float32Array([-1, 0, 1, 2]), y, length: 4 });
+ * callArrays(relu_f32, { x: Float32Array.of(-1, 0, 1, 2), y, length: 4 });
+ * y; // => [0, 0, 1, 2]
  */
 export function callArrays<K extends Kernel>(kernel: K, given: KernelArguments<K>): void {
   runCopied(kernel, checkedValues(kernel, given as GivenArguments, 'float32'));
@@ -52,7 +53,8 @@ export type KernelArguments64<K extends Kernel> = {
  *
  * @example
  * const y = new Float64Array(1);
- * referenceArrays(exp_f32, { x: new Float64Array([1]), y, length: 1 });
+ * referenceArrays(sqrt_f32, { x: Float64Array.of(2), y, length: 1 });
+ * y; // => [Math.SQRT2]
  */
 export function referenceArrays<K extends Kernel>(kernel: K, given: KernelArguments64<K>): void {
   const values = checkedValues(kernel, given as GivenArguments, 'float64');

@@ -93,7 +93,14 @@ export function callReference(kernel: Kernel, dtype: ReferenceDType, values: rea
   kernel.reference(round, ...(rounded as unknown as readonly (KernelArray & number)[]));
 }
 
-/** How often a reference has run on this thread; training on float32 must leave it unchanged. */
+/**
+ * How often a reference has run on this thread; training on float32 must leave it unchanged.
+ *
+ * @example
+ * const before = referenceKernelCalls();
+ * relu(tensor([-1, 2])); // float32: runs in WebAssembly
+ * referenceKernelCalls() - before; // => 0
+ */
 export function referenceKernelCalls(): number {
   return referenceCalls;
 }

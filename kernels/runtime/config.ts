@@ -17,7 +17,7 @@ export interface KernelConfig {
  * The build in use, the reason, and this thread's memory.
  *
  * @example
- * config().build; // 'strict'
+ * config().build; // => 'strict'
  */
 export function config(): KernelConfig {
   return {

@@ -46,7 +46,8 @@ let waiting: readonly [readonly Storage[], readonly Storage[]] = [[], []];
  * has several elements and no gradient is given.
  * @see https://pytorch.org/docs/stable/generated/torch.Tensor.backward.html
  * @example
- * crossEntropy(net.forward(x), y).backward();
+ * nn.functional.crossEntropy(net.forward(x), y).backward();
+ * net.parameters()[0]!.grad!.shape; // => [8, 4]
  */
 export function backward(root: Tensor, options: BackwardOptions = {}): void {
   const createGraph = options.createGraph ?? false;
@@ -70,7 +71,9 @@ export function backward(root: Tensor, options: BackwardOptions = {}): void {
  * @throws AutogradError, ShapeError as `backward`.
  * @see https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
  * @example
- * const [dx] = grad(y.sum(), x, { createGraph: true });
+ * const t = tensor(3, { requiresGrad: true });
+ * const [slope] = grad(t.square(), t, { createGraph: true });
+ * grad(slope!, t)[0]; // => tensor(2, float32)
  */
 export function grad(
   outputs: Tensor | readonly Tensor[],

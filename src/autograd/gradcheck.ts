@@ -93,6 +93,8 @@ function jacobian(output: Tensor, inputs: readonly Tensor[]): (ArrayLike<number>
  * Checks second derivatives and that rules leave a right graph under `createGraph`.
  *
  * @throws DTypeError, AutogradError as `gradcheck`.
+ * @example
+ * gradgradcheck((x) => tanh(x), [randn([3], { dtype: 'float64', requiresGrad: true })]);
  */
 export function gradgradcheck(fn: Checked, inputs: readonly Tensor[], options: GradcheckOptions = {}): void {
   // Fixed weights of about 1, all different, stand for the gradients that come from behind.

@@ -48,7 +48,9 @@ function fail(rule: string, message: string): never {
  * Reads a file. Element types that shoal has not are converted as in safetensors.
  *
  * @throws FormatError with field `rule`: `magic`, `version`, `header`, `dtype`, `order`, `size`, `valueRange`
- * @example decodeNpy(bytes) // { dtype: 'float32', shape: [3, 4], data: Float32Array(12) }
+ * @example
+ * const bytes = encodeNpy({ dtype: 'int32', shape: [3], data: Int32Array.of(1, 2, 3) });
+ * decodeNpy(bytes); // => { dtype: 'int32', shape: [3], data: [1, 2, 3] }
  */
 export function decodeNpy(bytes: Uint8Array): NamedArray {
   if (bytes.length < 10 || MAGIC.some((byte, i) => bytes[i] !== byte))

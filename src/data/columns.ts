@@ -31,7 +31,13 @@ export interface Columns {
 /** A record as columns give it back. */
 export type ColumnRecord = Record<string, number | boolean | NumericArray>;
 
-/** The schema of columns. */
+/**
+ * The schema of columns.
+ *
+ * @example
+ * const columns: Columns = { count: 3, fields: { age: { dtype: 'int32', shape: [], data: Int32Array.of(30, 40, 50) } } };
+ * schemaOf(columns); // => { age: { dtype: 'int32', shape: [] } }
+ */
 export function schemaOf(columns: Columns): Schema {
   const schema: Record<string, FieldSchema> = {};
   for (const [name, { dtype, shape }] of Object.entries(columns.fields)) schema[name] = { dtype, shape };
@@ -60,6 +66,9 @@ export function formatSchema(schema: Schema): string {
  * Record `row` of columns: numbers and booleans for scalar fields, typed arrays of its own (copies) for the others.
  *
  * @throws IndexRangeError
+ * @example
+ * const columns: Columns = { count: 3, fields: { age: { dtype: 'int32', shape: [], data: Int32Array.of(30, 40, 50) } } };
+ * recordAt(columns, 1); // => { age: 40 }
  */
 export function recordAt(columns: Columns, row: number): ColumnRecord {
   if (!Number.isInteger(row) || row < 0 || row >= columns.count) {
@@ -86,6 +95,9 @@ export function recordAt(columns: Columns, row: number): ColumnRecord {
  *
  * @param into columns from an earlier call with as many rows, whose arrays are filled instead of new ones.
  * @throws IndexRangeError for a row outside the columns; ShapeError when `into` does not fit
+ * @example
+ * const columns: Columns = { count: 3, fields: { age: { dtype: 'int32', shape: [], data: Int32Array.of(30, 40, 50) } } };
+ * gather(columns, Int32Array.of(2, 0)).fields.age!.data; // => [50, 30]
  */
 export function gather(columns: Columns, rows: Int32Array, into?: Columns): Columns {
   for (const row of rows) {

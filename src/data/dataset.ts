@@ -41,7 +41,7 @@ export type PartitionRecords<T> = Iterable<T> & AsyncIterable<T>;
  * const total = await parallelize([1, 2, 3, 4], { partitions: 2 })
  *   .map((x, { k }) => x * k, { k: 10 })
  *   .filter((x) => x > 10)
- *   .reduce((a, b) => a + b); // 90
+ *   .reduce((a, b) => a + b); // => 90
  */
 export class Dataset<T> {
   /** The dataset as plain data. */
@@ -59,24 +59,44 @@ export class Dataset<T> {
     return this.plan.partitions;
   }
 
-  /** The same dataset with its actions run on `engine`. Datasets made from it keep the engine. */
+  /**
+   * The same dataset with its actions run on `engine`. Datasets made from it keep the engine.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).on(engine).count(); // => 3
+   */
   on(engine: Engine): Dataset<T> {
     return new Dataset(this.plan, engine);
   }
 
   // ---- transformations: lazy ----
 
-  /** Each record replaced by `fn(record, values)`. */
+  /**
+   * Each record replaced by `fn(record, values)`.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).map((x, { k }) => x * k, { k: 10 }).collect(); // => [10, 20, 30]
+   */
   map<U, V = undefined>(fn: ((record: T, values: V) => Later<U>) | ModuleTask, values?: V): Dataset<U> {
     return this.with({ kind: 'map', fn: describeFunction(fn, values) });
   }
 
-  /** The records for which `fn(record, values)` is true. */
+  /**
+   * The records for which `fn(record, values)` is true.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).filter((x) => x % 2 === 1).collect(); // => [1, 3]
+   */
   filter<V = undefined>(fn: ((record: T, values: V) => Later<boolean>) | ModuleTask, values?: V): Dataset<T> {
     return this.with({ kind: 'filter', fn: describeFunction(fn, values) });
   }
 
-  /** Each record replaced by any number of records: what `fn(record, values)` iterates over. */
+  /**
+   * Each record replaced by any number of records: what `fn(record, values)` iterates over.
+   *
+   * @example
+   * await parallelize(['a b', 'c']).flatMap((line) => line.split(' ')).collect(); // => ['a', 'b', 'c']
+   */
   flatMap<U, V = undefined>(fn: ((record: T, values: V) => Produces<U>) | ModuleTask, values?: V): Dataset<U> {
     return this.with({ kind: 'flatMap', fn: describeFunction(fn, values) });
   }
@@ -84,7 +104,15 @@ export class Dataset<T> {
   /**
    * A whole partition at a time: `fn(records, values)` iterates over the records and gives an iterable, usually by being a generator.
    *
-   * @example words.mapPartitions(function* (records) { const seen = new Set(); for (const w of records) if (!seen.has(w)) { seen.add(w); yield w; } })
+   * @example
+   * const distinct = parallelize(['a', 'b', 'a'], { partitions: 1 }).mapPartitions(function* (words) {
+   *   const seen = new Set<string>();
+   *   for (const word of words) {
+   *     if (!seen.has(word)) yield word;
+   *     seen.add(word);
+   *   }
+   * });
+   * await distinct.collect(); // => ['a', 'b']
    */
   mapPartitions<U, V = undefined>(
     fn: ((records: PartitionRecords<T>, values: V) => Produces<U>) | ModuleTask,
@@ -93,7 +121,14 @@ export class Dataset<T> {
     return this.with({ kind: 'mapPartitions', fn: describeFunction(fn, values), withIndex: false });
   }
 
-  /** As {@link mapPartitions}, with the index of the partition first: `fn(partition, records, values)`. */
+  /**
+   * As {@link mapPartitions}, with the index of the partition first: `fn(partition, records, values)`.
+   *
+   * @example
+   * await parallelize([1, 2, 3, 4], { partitions: 2 })
+   *   .mapPartitionsWithIndex((partition, records) => [...records].map((x) => [partition, x] as const))
+   *   .collect(); // => [[0, 1], [0, 2], [1, 3], [1, 4]]
+   */
   mapPartitionsWithIndex<U, V = undefined>(
     fn: ((partition: number, records: PartitionRecords<T>, values: V) => Produces<U>) | ModuleTask,
     values?: V,
@@ -106,6 +141,8 @@ export class Dataset<T> {
    * runs: `ZIP_LENGTH`).
    *
    * @throws ArgumentError
+   * @example
+   * await parallelize([1, 2]).zip(parallelize(['a', 'b'])).collect(); // => [[1, 'a'], [2, 'b']]
    */
   zip<U>(other: Dataset<U>): Dataset<[T, U]> {
     if (other.partitions !== this.partitions) {
@@ -119,7 +156,12 @@ export class Dataset<T> {
     return new Dataset<[T, U]>(this.with({ kind: 'zip', other: other.plan }).plan, this.engine ?? other.engine);
   }
 
-  /** Arrays of `size` consecutive records of a partition; the last of a partition may be smaller, or is left out with `dropLast`. */
+  /**
+   * Arrays of `size` consecutive records of a partition; the last of a partition may be smaller, or is left out with `dropLast`.
+   *
+   * @example
+   * await parallelize([1, 2, 3], { partitions: 1 }).batch(2).collect(); // => [[1, 2], [3]]
+   */
   batch(size: number, options: { readonly dropLast?: boolean } = {}): Dataset<T[]> {
     if (!Number.isInteger(size) || size < 1) {
       throw new ArgumentError(`batch: the size must be an integer >= 1, got ${size}. Check the size.`, { size });
@@ -130,6 +172,9 @@ export class Dataset<T> {
   /**
    * The records of each partition in a random order that depends on (seed, partition, number of records) only, not on engine or workers. Records
    * stay in their partition, and a partition must fit in memory.
+   *
+   * @example
+   * await parallelize([1, 2, 3, 4], { partitions: 1 }).shuffle(7).count(); // => 4
    */
   shuffle(seed: number): Dataset<T> {
     if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -147,7 +192,9 @@ export class Dataset<T> {
    * records as they are. The memory goes when the dataset is no longer held (heap caches: when the engine closes).
    *
    * @throws EngineError `SCHEMA` from the action, when a record does not fit
-   * @example idx({ image: 'train-images', label: 'train-labels' }).cache()
+   * @example
+   * const images = idx({ image: 'train-images-idx3-ubyte', label: 'train-labels-idx1-ubyte' }).cache();
+   * await images.count(); // => 6
    */
   cache(schema?: Schema | 'records'): Dataset<T> {
     if (schema === undefined || schema === 'records') return this.with(newCacheStep(null, schema ?? 'auto'));
@@ -157,19 +204,34 @@ export class Dataset<T> {
 
   // ---- actions: run tasks ----
 
-  /** All records, partition after partition. */
+  /**
+   * All records, partition after partition.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).collect(); // => [1, 2, 3]
+   */
   async collect(options: ActionOptions = {}): Promise<T[]> {
     const parts = await this.run({ kind: 'collect' }, options);
     return parts.flatMap(recordsOf<T>);
   }
 
-  /** Number of records. */
+  /**
+   * Number of records.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).count(); // => 3
+   */
   async count(options: ActionOptions = {}): Promise<number> {
     const parts = (await this.run({ kind: 'count' }, options)) as number[];
     return parts.reduce((sum, part) => sum + part, 0);
   }
 
-  /** The first `count` records. Reads partitions one after the other, and no more of them than needed. */
+  /**
+   * The first `count` records. Reads partitions one after the other, and no more of them than needed.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).take(2); // => [1, 2]
+   */
   async take(count: number, options: ActionOptions = {}): Promise<T[]> {
     if (!Number.isInteger(count) || count < 0) {
       throw new ArgumentError(`take: the count must be an integer >= 0, got ${count}. Check the count.`, { count });
@@ -183,7 +245,12 @@ export class Dataset<T> {
     return taken;
   }
 
-  /** The first record. @throws EngineError `EMPTY_DATASET` (rejects) */
+  /**
+   * The first record. @throws EngineError `EMPTY_DATASET` (rejects)
+   *
+   * @example
+   * await parallelize([1, 2, 3]).first(); // => 1
+   */
   async first(options: ActionOptions = {}): Promise<T> {
     const taken = await this.take(1, options);
     if (taken.length === 0) throw emptyDataset('first', 'Check the filter, or use take(1).');
@@ -194,6 +261,8 @@ export class Dataset<T> {
    * All records combined by `fn(a, b, values)`: inside each partition in order, then over the partitions in order.
    *
    * @throws EngineError `EMPTY_DATASET` (rejects)
+   * @example
+   * await parallelize([1, 2, 3]).reduce((a, b) => a + b); // => 6
    */
   async reduce<V = undefined>(
     fn: ((a: T, b: T, values: V) => Later<T>) | ModuleTask,
@@ -206,7 +275,12 @@ export class Dataset<T> {
     return combine(parts.slice(1), parts[0] as T, spec);
   }
 
-  /** As {@link reduce}, starting from `zero` in every partition and once more over the partitions: `zero` must be neutral for `fn`. */
+  /**
+   * As {@link reduce}, starting from `zero` in every partition and once more over the partitions: `zero` must be neutral for `fn`.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).fold(0, (a, b) => a + b); // => 6
+   */
   async fold<V = undefined>(
     zero: T,
     fn: ((a: T, b: T, values: V) => Later<T>) | ModuleTask,
@@ -219,6 +293,10 @@ export class Dataset<T> {
   /**
    * A result of another type than the records: `add(result, record, values)` inside each partition, starting from a copy of `zero`;
    * `merge(result, other, values)` over the partitions in order, on the driver, starting from another copy.
+   *
+   * @example
+   * const words = parallelize(['a', 'bc', 'def']);
+   * await words.aggregate(0, (sum, word) => sum + word.length, (a, b) => a + b); // => 6
    */
   async aggregate<A, V = undefined>(
     zero: A,
@@ -234,7 +312,14 @@ export class Dataset<T> {
     return combine(parts, start, mergeSpec);
   }
 
-  /** Runs `fn(records, values)` on each partition for its effects, such as writing a file. It may run more than once for a partition. */
+  /**
+   * Runs `fn(records, values)` on each partition for its effects, such as writing a file. It may run more than once for a partition.
+   *
+   * @example
+   * await parallelize([1, 2, 3]).foreachPartition((records) => {
+   *   for (const record of records) console.log(record);
+   * });
+   */
   async foreachPartition<V = undefined>(
     fn: ((records: PartitionRecords<T>, values: V) => Later<void>) | ModuleTask,
     values?: V,
@@ -273,6 +358,9 @@ let implicitEngine: Engine | null = null;
  *
  * @param options.schema dtype and shape of every field; else that of the dataset's `cache`, of its source, or of the first record.
  * @throws EngineError `SCHEMA` (rejects) for records that are not numbers and typed arrays of one shape
+ * @example
+ * const parts = await materialize(dataset, engine);
+ * parts.map(({ count }) => count); // => [16, 16]
  */
 export function materialize(
   dataset: AnyDataset,

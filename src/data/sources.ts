@@ -19,7 +19,8 @@ export interface SourceOptions {
  * objects), so that every attempt of a task sees the same.
  *
  * @throws ArgumentError; EngineError `RECORDS_NOT_CLONEABLE`
- * @example parallelize([1, 2, 3], { partitions: 2 })
+ * @example
+ * await parallelize([1, 2, 3], { partitions: 2 }).collect(); // => [1, 2, 3]
  */
 export function parallelize<T>(records: Iterable<T>, options: SourceOptions = {}): Dataset<T> {
   const partitions = checkPartitions('parallelize', options.partitions);
@@ -41,7 +42,13 @@ export function parallelize<T>(records: Iterable<T>, options: SourceOptions = {}
   return new Dataset<T>({ partitions, source: { kind: 'records', partitions: parts }, steps: [] });
 }
 
-/** A dataset whose partitions are columns that exist already, one each. */
+/**
+ * A dataset whose partitions are columns that exist already, one each.
+ *
+ * @example
+ * const columns: Columns = { count: 3, fields: { age: { dtype: 'int32', shape: [], data: Int32Array.of(30, 40, 50) } } };
+ * await fromColumns([columns]).collect(); // => [{ age: 30 }, { age: 40 }, { age: 50 }]
+ */
 export function fromColumns<T = ColumnRecord>(partitions: readonly Columns[]): Dataset<T> {
   return new Dataset<T>({ partitions: partitions.length, source: { kind: 'columns', partitions }, steps: [] });
 }

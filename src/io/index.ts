@@ -27,8 +27,9 @@ export interface NamedArrays {
  * @param names only these arrays; absent: all.
  * @throws FormatError (rejects) with field `rule`; ShoalError `FILE_NOT_FOUND` | `FILE_READ`
  * @example
+ * await writeSafetensors('model.safetensors', [['bias', { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) }]]);
  * const { arrays } = await readSafetensors('model.safetensors');
- * arrays.get('fc1.weight'); // { dtype: 'float32', shape: [120, 400], data: Float32Array }
+ * arrays.get('bias'); // => { dtype: 'float32', shape: [2], data: [1, 2] }
  */
 export async function readSafetensors(file: string | URL, names?: readonly string[]): Promise<NamedArrays> {
   const path = toPath(file);
@@ -51,7 +52,9 @@ export async function readSafetensors(file: string | URL, names?: readonly strin
  * @param arrays in the order that the header shall have.
  * @param metadata strings to leave in the file; `{ format: 'pt' }` if absent.
  * @throws FormatError (rejects) for arrays that cannot be written; ShoalError `FILE_WRITE`
- * @example await writeSafetensors('w.safetensors', new Map([['weight', { dtype: 'float32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }]]));
+ * @example
+ * const weight = { dtype: 'float32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } as const;
+ * await writeSafetensors('weight.safetensors', new Map([['weight', weight]]));
  */
 export async function writeSafetensors(
   file: string | URL,
@@ -65,12 +68,20 @@ export async function writeSafetensors(
  * Reads an array that `numpy.save` wrote: plain numbers in C order. Types are converted as by {@link readSafetensors}.
  *
  * @throws FormatError (rejects) with field `rule`; ShoalError `FILE_NOT_FOUND` | `FILE_READ`
+ * @example
+ * await writeNpy('x.npy', { dtype: 'int32', shape: [3], data: Int32Array.of(1, 2, 3) });
+ * await readNpy('x.npy'); // => { dtype: 'int32', shape: [3], data: [1, 2, 3] }
  */
 export async function readNpy(file: string | URL): Promise<NamedArray> {
   return decodeNpy(await readFile(toPath(file)));
 }
 
-/** Writes an array for `numpy.load`, atomically. @throws FormatError (rejects); ShoalError `FILE_WRITE` */
+/**
+ * Writes an array for `numpy.load`, atomically. @throws FormatError (rejects); ShoalError `FILE_WRITE`
+ *
+ * @example
+ * await writeNpy('x.npy', { dtype: 'int32', shape: [3], data: Int32Array.of(1, 2, 3) });
+ */
 export async function writeNpy(file: string | URL, array: NamedArray): Promise<void> {
   await writeFileAtomic(toPath(file), encodeNpy(array));
 }
@@ -79,7 +90,8 @@ export async function writeNpy(file: string | URL, array: NamedArray): Promise<v
  * The SHA-256 of a file's bytes in hexadecimal, to say which data a run used.
  *
  * @throws ShoalError `FILE_NOT_FOUND` | `FILE_READ` (rejects)
- * @example await sha256File('train-images-idx3-ubyte');
+ * @example
+ * (await sha256File('train-images-idx3-ubyte')).length; // => 64
  */
 export async function sha256File(file: string | URL): Promise<string> {
   return fileSha256(toPath(file));

@@ -10,7 +10,7 @@ import { Flatten, MaxPool2d, Tanh } from '../nn/stateless.ts';
  *
  * @see LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998
  * @example
- * const net = lenet5();
+ * lenet5().forward(images).shape; // => [8, 10]
  */
 export function lenet5(options: { readonly classes?: number } = {}): Sequential {
   return new Sequential(

@@ -30,7 +30,7 @@ export interface LinearOptions {
  * @throws ArgumentError if a size is not a whole number >= 1.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
  * @example
- * const layer = new nn.Linear(784, 10);
+ * new nn.Linear(4, 10).forward(x).shape; // => [8, 10]
  */
 export class Linear extends Module {
   readonly inFeatures: number;
@@ -77,7 +77,7 @@ export interface Conv2dLayerOptions {
  * @throws ArgumentError if a size is not a whole number >= 1.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
  * @example
- * const layer = new nn.Conv2d(1, 6, 5, { padding: 2 });
+ * new nn.Conv2d(1, 6, 5, { padding: 2 }).forward(images).shape; // => [8, 6, 28, 28]
  */
 export class Conv2d extends Module {
   readonly inChannels: number;

@@ -7,7 +7,20 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { Module } from './module.ts';
 import type { ModuleSpec } from './spec.ts';
 
-/** A loss that a Trainer can take. */
+/**
+ * A loss that a Trainer can take.
+ *
+ * @example
+ * class AbsoluteLoss extends nn.Loss {
+ *   override forward(predictions: Tensor, targets: Tensor) {
+ *     return predictions.sub(targets).abs().mean();
+ *   }
+ *   override sum(predictions: Tensor, targets: Tensor) {
+ *     return { sum: predictions.sub(targets).abs().sum(), weight: predictions.size };
+ *   }
+ * }
+ * new AbsoluteLoss().forward(tensor([1, 2]), tensor([0, 4])); // => tensor(1.5, float32)
+ */
 export abstract class Loss extends Module {
   /** The mean loss of predictions and targets: a scalar. */
   abstract override forward(predictions: Tensor, targets: Tensor): Tensor;
@@ -28,6 +41,8 @@ export interface CrossEntropyLossOptions {
  * Shapes: predictions [rows, classes], targets int32 [rows], 0-based.
  *
  * @see https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+ * @example
+ * new nn.CrossEntropyLoss().forward(net.forward(x), y).backward();
  */
 export class CrossEntropyLoss extends Loss {
   readonly options: CrossEntropyLossOptions;
@@ -50,7 +65,12 @@ export class CrossEntropyLoss extends Loss {
   }
 }
 
-/** (predictions - targets)^2, over all elements. @see https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html */
+/**
+ * (predictions - targets)^2, over all elements. @see https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
+ *
+ * @example
+ * new nn.MSELoss().forward(tensor([1, 2]), tensor([1, 4])); // => tensor(2, float32)
+ */
 export class MSELoss extends Loss {
   override forward(predictions: Tensor, targets: Tensor): Tensor {
     return mseLoss(predictions, targets);

@@ -68,6 +68,7 @@ async function importExport(spec: CustomSpec): Promise<CustomExport> {
  * @throws ArgumentError if a type is unknown, a JavaScript module cannot be imported or its export is not a module.
  * @example
  * const copy = await moduleFromSpec(net.toSpec(), { seed: 1 });
+ * copy.forward(x).shape; // => [8, 3]
  */
 export async function moduleFromSpec(spec: ModuleSpec, key?: RandomKey): Promise<Module> {
   const customs = new Map<string, CustomExport>();

@@ -9,7 +9,12 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { Module } from './module.ts';
 import type { ModuleSpec } from './spec.ts';
 
-/** max(x, 0), element by element. @see https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html */
+/**
+ * max(x, 0), element by element. @see https://pytorch.org/docs/stable/generated/torch.nn.ReLU.html
+ *
+ * @example
+ * new nn.ReLU().forward(tensor([-1, 2])); // => tensor([0, 2], float32)
+ */
 export class ReLU extends Module {
   override forward(x: Tensor): Tensor {
     return relu(x);
@@ -20,7 +25,12 @@ export class ReLU extends Module {
   }
 }
 
-/** Hyperbolic tangent, element by element. @see https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html */
+/**
+ * Hyperbolic tangent, element by element. @see https://pytorch.org/docs/stable/generated/torch.nn.Tanh.html
+ *
+ * @example
+ * new nn.Tanh().forward(tensor([0])); // => tensor([0], float32)
+ */
 export class Tanh extends Module {
   override forward(x: Tensor): Tensor {
     return tanh(x);
@@ -31,7 +41,12 @@ export class Tanh extends Module {
   }
 }
 
-/** Keeps the batch and makes one dimension of the others: [N, ...] -> [N, product]. */
+/**
+ * Keeps the batch and makes one dimension of the others: [N, ...] -> [N, product].
+ *
+ * @example
+ * new nn.Flatten().forward(images).shape; // => [8, 784]
+ */
 export class Flatten extends Module {
   override forward(x: Tensor): Tensor {
     return flatten(x, 1);
@@ -46,6 +61,8 @@ export class Flatten extends Module {
  * The largest element of each window: [N, C, H, W] -> [N, C, Ho, Wo]. The stride is the window's size unless given.
  *
  * @see https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
+ * @example
+ * new nn.MaxPool2d(2).forward(images).shape; // => [8, 1, 14, 14]
  */
 export class MaxPool2d extends Module {
   readonly kernelSize: Pair;
@@ -71,6 +88,8 @@ export class MaxPool2d extends Module {
  *
  * @throws ArgumentError if p is not in [0, 1].
  * @see https://pytorch.org/docs/stable/generated/torch.nn.Dropout.html
+ * @example
+ * new nn.Dropout(0.5).eval().forward(tensor([1, 2])); // => tensor([1, 2], float32)
  */
 export class Dropout extends Module {
   readonly p: number;

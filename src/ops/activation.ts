@@ -50,27 +50,52 @@ export const maximumOp = binaryOp('maximum', map.maximum_f32, [0, 1], (gradient,
   return [toA, sub(gradient, toA)];
 });
 
-/** Hyperbolic tangent, by the library's own kernel: the same bits everywhere. */
+/**
+ * Hyperbolic tangent, by the library's own kernel: the same bits everywhere.
+ *
+ * @example
+ * tanh(tensor([0, 100])); // => tensor([0, 1], float32)
+ */
 export function tanh(x: Tensor): Tensor {
   return apply(tanhOp, [x], undefined);
 }
 
-/** max(x, 0). Gradient: 0 at 0. NaN stays NaN. */
+/**
+ * max(x, 0). Gradient: 0 at 0. NaN stays NaN.
+ *
+ * @example
+ * relu(tensor([-1, 2])); // => tensor([0, 2], float32)
+ */
 export function relu(x: Tensor): Tensor {
   return apply(reluOp, [x], undefined);
 }
 
-/** 1 / (1 + e^-x), exactly 0 or 1 far out. */
+/**
+ * 1 / (1 + e^-x), exactly 0 or 1 far out.
+ *
+ * @example
+ * sigmoid(tensor([-1000, 0])); // => tensor([0, 0.5], float32)
+ */
 export function sigmoid(x: Tensor): Tensor {
   return apply(sigmoidOp, [x], undefined);
 }
 
-/** |x|. Gradient: 0 at 0. */
+/**
+ * |x|. Gradient: 0 at 0.
+ *
+ * @example
+ * abs(tensor([-1, 2])); // => tensor([1, 2], float32)
+ */
 export function abs(x: Tensor): Tensor {
   return apply(absOp, [x], undefined);
 }
 
-/** The larger of a and b, element by element, broadcasting. Gradient: to b at ties. */
+/**
+ * The larger of a and b, element by element, broadcasting. Gradient: to b at ties.
+ *
+ * @example
+ * maximum(tensor([1, 5]), tensor([4, 3])); // => tensor([4, 5], float32)
+ */
 export function maximum(a: Tensor, b: Tensor): Tensor {
   return broadcast(maximumOp, a, b);
 }

@@ -145,7 +145,8 @@ function windowOf({ stride, padding }: Window): Window {
  * @throws ShapeError if channels differ or the window does not fit; @throws ArgumentError for a stride below 1.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
  * @example
- * conv2d(images, weight, bias, { padding: 2 });
+ * const weight = randn([6, 1, 5, 5]);
+ * nn.functional.conv2d(images, weight, zeros([6]), { padding: 2 }).shape; // => [8, 6, 28, 28]
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
   const window = {

@@ -20,7 +20,13 @@ export function defineOp<A = undefined>(op: Op<A>): Op<A> {
 let gradEnabled = true;
 let applications = 0;
 
-/** Whether operations leave a graph behind. */
+/**
+ * Whether operations leave a graph behind.
+ *
+ * @example
+ * isGradEnabled(); // => true
+ * noGrad(() => isGradEnabled()); // => false
+ */
 export function isGradEnabled(): boolean {
   return gradEnabled;
 }
@@ -43,7 +49,10 @@ export function withGrad<T>(enabled: boolean, fn: () => T): T {
  * @throws AutogradError if `fn` returns a promise: the rest of it would run with the graph switched on again.
  * @see https://pytorch.org/docs/stable/generated/torch.no_grad.html
  * @example
+ * const weight = tensor([1, 2], { requiresGrad: true });
+ * weight.square().sum().backward();
  * noGrad(() => weight.add_(weight.grad!.mul(-0.1)));
+ * weight; // => tensor([0.8, 1.6], float32)
  */
 export function noGrad<T>(fn: () => T): T {
   const result = withGrad(false, fn);

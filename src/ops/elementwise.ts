@@ -111,6 +111,9 @@ export const toOp = defineOp<{ readonly from: DType; readonly to: DType }>({
  * anything but 0 is true.
  *
  * Gradient: flows between float32 and float64.
+ *
+ * @example
+ * tensor([1.5, -1.5]).to('int32'); // => tensor([1, -1], int32)
  */
 export function to(x: Tensor, dtype: DType): Tensor {
   arrayFor('to', dtype);
@@ -124,52 +127,102 @@ export function broadcast(op: Op<undefined>, a: Tensor, b: Tensor): Tensor {
   return apply(op, [expand(to(a, dtype), shape), expand(to(b, dtype), shape)], undefined);
 }
 
-/** a + b. @throws ShapeError if the shapes do not broadcast. */
+/**
+ * a + b. @throws ShapeError if the shapes do not broadcast.
+ *
+ * @example
+ * add(tensor([[1, 2], [3, 4]]), tensor([10, 20])); // => tensor([[11, 22], [13, 24]], float32)
+ */
 export function add(a: Tensor, b: Tensor | number): Tensor {
   return typeof b === 'number' ? apply(addScalarOp, [a], b) : broadcast(addOp, a, b);
 }
 
-/** a - b. @throws ShapeError if the shapes do not broadcast. */
+/**
+ * a - b. @throws ShapeError if the shapes do not broadcast.
+ *
+ * @example
+ * sub(tensor([5, 7]), 2); // => tensor([3, 5], float32)
+ */
 export function sub(a: Tensor, b: Tensor | number): Tensor {
   return typeof b === 'number' ? apply(addScalarOp, [a], -b) : broadcast(subOp, a, b);
 }
 
-/** a * b, element by element. @throws ShapeError if the shapes do not broadcast. */
+/**
+ * a * b, element by element. @throws ShapeError if the shapes do not broadcast.
+ *
+ * @example
+ * mul(tensor([[1, 2]]), tensor([[3], [4]])); // => tensor([[3, 6], [4, 8]], float32)
+ */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
   return typeof b === 'number' ? apply(mulScalarOp, [a], b) : broadcast(mulOp, a, b);
 }
 
-/** a / b, element by element, rounded once. @throws ShapeError if the shapes do not broadcast. */
+/**
+ * a / b, element by element, rounded once. @throws ShapeError if the shapes do not broadcast.
+ *
+ * @example
+ * div(tensor([1, 2]), 4); // => tensor([0.25, 0.5], float32)
+ */
 export function div(a: Tensor, b: Tensor | number): Tensor {
   return broadcast(divOp, a, typeof b === 'number' ? full([], b, { dtype: a.dtype }) : b);
 }
 
-/** -x. */
+/**
+ * -x.
+ *
+ * @example
+ * neg(tensor([1, -2])); // => tensor([-1, 2], float32)
+ */
 export function neg(x: Tensor): Tensor {
   return apply(negOp, [x], undefined);
 }
 
-/** e^x, by the library's own kernel: the same bits everywhere. */
+/**
+ * e^x, by the library's own kernel: the same bits everywhere.
+ *
+ * @example
+ * exp(tensor([0, 1])); // => tensor([1, 2.71828], float32)
+ */
 export function exp(x: Tensor): Tensor {
   return apply(expOp, [x], undefined);
 }
 
-/** Natural logarithm; -Infinity at 0, NaN below. */
+/**
+ * Natural logarithm; -Infinity at 0, NaN below.
+ *
+ * @example
+ * log(tensor([0, 1])); // => tensor([-Infinity, 0], float32)
+ */
 export function log(x: Tensor): Tensor {
   return apply(logOp, [x], undefined);
 }
 
-/** Square root. Gradient: Infinity at 0. */
+/**
+ * Square root. Gradient: Infinity at 0.
+ *
+ * @example
+ * sqrt(tensor([4, 9])); // => tensor([2, 3], float32)
+ */
 export function sqrt(x: Tensor): Tensor {
   return apply(sqrtOp, [x], undefined);
 }
 
-/** x * x. */
+/**
+ * x * x.
+ *
+ * @example
+ * square(tensor([-2, 3])); // => tensor([4, 9], float32)
+ */
 export function square(x: Tensor): Tensor {
   return apply(squareOp, [x], undefined);
 }
 
-/** 1 / x. */
+/**
+ * 1 / x.
+ *
+ * @example
+ * reciprocal(tensor([2, 4])); // => tensor([0.5, 0.25], float32)
+ */
 export function reciprocal(x: Tensor): Tensor {
   return apply(reciprocalOp, [x], undefined);
 }

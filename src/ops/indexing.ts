@@ -250,7 +250,7 @@ export function scatterAlong(x: Tensor, dim: number, indices: Tensor, to: Shape)
  * @throws IndexRangeError if they do not exist.
  * @see https://pytorch.org/docs/stable/generated/torch.narrow.html
  * @example
- * narrow(images, 0, 128, 64);
+ * narrow(tensor([1, 2, 3, 4]), 0, 1, 2); // => tensor([2, 3], float32)
  */
 export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
   const d = resolveDim('narrow', dim, x.rank);
@@ -264,7 +264,12 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
   return start === 0 && length === size ? x : apply(narrowOp, [x], { dim: d, start, length });
 }
 
-/** One index along a dimension, which then is gone. @throws IndexRangeError if it does not exist. */
+/**
+ * One index along a dimension, which then is gone. @throws IndexRangeError if it does not exist.
+ *
+ * @example
+ * select(tensor([[1, 2], [3, 4]]), 0, 1); // => tensor([3, 4], float32)
+ */
 export function select(x: Tensor, dim: number, index: number): Tensor {
   const d = resolveDim('select', dim, x.rank);
   const size = x.shape[d] ?? 0;
@@ -285,7 +290,7 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
  * @throws DTypeError if the indices are not whole numbers; @throws IndexRangeError if one does not exist.
  * @see https://pytorch.org/docs/stable/generated/torch.index_select.html
  * @example
- * indexSelect(images, 0, [3, 1, 4]);
+ * indexSelect(tensor([[1, 2], [3, 4]]), 1, [1, 0]); // => tensor([[2, 1], [4, 3]], float32)
  */
 export function indexSelect(x: Tensor, dim: number, indices: Tensor | ArrayLike<number>): Tensor {
   const d = resolveDim('indexSelect', dim, x.rank);
@@ -303,6 +308,8 @@ export function indexSelect(x: Tensor, dim: number, indices: Tensor | ArrayLike<
  *
  * @throws ArgumentError without tensors; @throws ShapeError if they disagree elsewhere; @throws DTypeError if dtypes differ.
  * @see https://pytorch.org/docs/stable/generated/torch.cat.html
+ * @example
+ * cat([tensor([[1, 2]]), tensor([[3, 4]])], 1); // => tensor([[1, 2, 3, 4]], float32)
  */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   const first = tensors[0];
@@ -313,7 +320,12 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   return apply(catOp, tensors, { dim: resolveDim('cat', dim, first.rank) });
 }
 
-/** Tensors of one shape as slices of a new dimension. */
+/**
+ * Tensors of one shape as slices of a new dimension.
+ *
+ * @example
+ * stack([tensor([1, 2]), tensor([3, 4])]); // => tensor([[1, 2], [3, 4]], float32)
+ */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   const first = tensors[0];
   if (first === undefined)

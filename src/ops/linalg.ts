@@ -67,6 +67,8 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
  *
  * @throws ShapeError if the inner dimensions differ or the second operand has more than two dimensions.
  * @see https://pytorch.org/docs/stable/generated/torch.matmul.html
+ * @example
+ * matmul(tensor([[1, 2], [3, 4]]), tensor([[5, 6], [7, 8]])); // => tensor([[19, 22], [43, 50]], float32)
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   if (a.rank === 0 || b.rank === 0 || b.rank > 2) {
@@ -124,6 +126,8 @@ export const linearOp = defineOp({
  *
  * @throws ShapeError if the shapes do not fit.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
+ * @example
+ * nn.functional.linear(tensor([1, 2]), tensor([[3, 4]]), tensor([5])); // => tensor([16], float32)
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   if (x.rank === 0) {

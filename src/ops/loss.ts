@@ -171,7 +171,7 @@ export function crossEntropySum(x: Tensor, targets: Tensor, options: { readonly 
  * @throws ShapeError, DTypeError, IndexRangeError for labels outside 0 .. classes - 1.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
  * @example
- * crossEntropy(net.forward(images), labels).backward();
+ * nn.functional.crossEntropy(net.forward(x), y).backward();
  */
 export function crossEntropy(x: Tensor, targets: Tensor, options: LabelLossOptions = {}): Tensor {
   const { sum: total, weight } = crossEntropySum(x, targets, options);
@@ -182,13 +182,20 @@ export function crossEntropy(x: Tensor, targets: Tensor, options: LabelLossOptio
  * Minus the log-probability at the label, mean over rows. Arguments and errors as `crossEntropy`, but x holds logarithms of probabilities.
  *
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.nll_loss.html
+ * @example
+ * nn.functional.nllLoss(tensor([[-1, -2]]), tensor([1], { dtype: 'int32' })); // => tensor(2, float32)
  */
 export function nllLoss(x: Tensor, targets: Tensor, options: LabelLossOptions = {}): Tensor {
   const { sum: total, weight } = labelLoss(nllLossOp, x, targets, options.ignoreIndex ?? defaultIgnoreIndex);
   return options.reduction === 'sum' ? total : div(total, weight);
 }
 
-/** (x - y)^2, mean over all elements or summed. @throws ShapeError if the shapes do not broadcast. */
+/**
+ * (x - y)^2, mean over all elements or summed. @throws ShapeError if the shapes do not broadcast.
+ *
+ * @example
+ * nn.functional.mseLoss(tensor([1, 2]), tensor([1, 4])); // => tensor(2, float32)
+ */
 export function mseLoss(x: Tensor, y: Tensor, options: { readonly reduction?: 'mean' | 'sum' } = {}): Tensor {
   const squares = square(sub(x, y));
   return options.reduction === 'sum' ? sum(squares) : mean(squares);

@@ -104,7 +104,7 @@ function sumTo(x: Tensor, shape: Shape): Tensor {
  * @throws ShapeError if the numbers of elements differ or -1 cannot be computed.
  * @see https://pytorch.org/docs/stable/generated/torch.reshape.html
  * @example
- * reshape(images, [-1, 28 * 28]);
+ * reshape(tensor([1, 2, 3, 4]), [2, -1]); // => tensor([[1, 2], [3, 4]], float32)
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const resolved = inferSize(shape, x.size);
@@ -136,7 +136,12 @@ function inferSize(shape: Shape, size: number): Shape {
   return shape.map((dim, i) => (i === open ? size / rest : dim));
 }
 
-/** All dimensions from `start` on as one; from 1 on it keeps the batch. @see https://pytorch.org/docs/stable/generated/torch.flatten.html */
+/**
+ * All dimensions from `start` on as one; from 1 on it keeps the batch. @see https://pytorch.org/docs/stable/generated/torch.flatten.html
+ *
+ * @example
+ * flatten(images, 1).shape; // => [8, 784]
+ */
 export function flatten(x: Tensor, start = 0): Tensor {
   if (x.rank === 0) return reshape(x, [1]);
   const first = resolveDim('flatten', start, x.rank);
@@ -147,6 +152,8 @@ export function flatten(x: Tensor, start = 0): Tensor {
  * The dimensions in another order: dimension i of the result is dimension dims[i] of x.
  *
  * @throws ArgumentError if `dims` is not an order of all dimensions.
+ * @example
+ * permute(images, [0, 2, 3, 1]).shape; // => [8, 28, 28, 1]
  */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   const resolved = dims.map((dim) => resolveDim('permute', dim, x.rank));
@@ -159,7 +166,12 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
   return resolved.every((dim, i) => dim === i) ? x : apply(permuteOp, [x], { dims: resolved });
 }
 
-/** Exchanges two dimensions, by default the last two. */
+/**
+ * Exchanges two dimensions, by default the last two.
+ *
+ * @example
+ * transpose(tensor([[1, 2], [3, 4]])); // => tensor([[1, 3], [2, 4]], float32)
+ */
 export function transpose(x: Tensor, first = -2, second = -1): Tensor {
   const a = resolveDim('transpose', first, x.rank);
   const b = resolveDim('transpose', second, x.rank);
@@ -173,6 +185,8 @@ export function transpose(x: Tensor, first = -2, second = -1): Tensor {
  * Repeats along dimensions of size 1 and new leading ones, until the shape is `shape`.
  *
  * @throws ShapeError if another size would change.
+ * @example
+ * expand(tensor([[1], [2]]), [2, 3]); // => tensor([[1, 1, 1], [2, 2, 2]], float32)
  */
 export function expand(x: Tensor, shape: Shape): Tensor {
   checkShape('expand', shape);

@@ -41,6 +41,8 @@ export const logSoftmaxGradientOp = defineOp({
  *
  * @throws IndexRangeError if the dimension does not exist.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
+ * @example
+ * nn.functional.logSoftmax(tensor([1000, 0])); // => tensor([0, -1000], float32)
  */
 export function logSoftmax(x: Tensor, dim = -1): Tensor {
   const d = resolveDim('logSoftmax', dim, x.rank);
@@ -50,7 +52,12 @@ export function logSoftmax(x: Tensor, dim = -1): Tensor {
   return reshape(apply(logSoftmaxOp, [reshape(x, [rows, columns])], undefined), x.shape);
 }
 
-/** e^x / sum e^x along a dimension. @throws IndexRangeError if the dimension does not exist. */
+/**
+ * e^x / sum e^x along a dimension. @throws IndexRangeError if the dimension does not exist.
+ *
+ * @example
+ * softmax(tensor([0, 0])); // => tensor([0.5, 0.5], float32)
+ */
 export function softmax(x: Tensor, dim = -1): Tensor {
   return exp(logSoftmax(x, dim));
 }

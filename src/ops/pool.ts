@@ -84,6 +84,8 @@ export const maxPool2dGradientOp = defineOp<{ readonly indices: Storage; readonl
  *
  * @throws ShapeError if the window does not fit; @throws ArgumentError for a stride below 1.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool2d.html
+ * @example
+ * nn.functional.maxPool2d(images, 2).shape; // => [8, 1, 14, 14]
  */
 export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions = {}): Tensor {
   const kernel = pair('maxPool2d', 'kernelSize', kernelSize, 1);

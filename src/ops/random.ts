@@ -46,6 +46,8 @@ export interface DropoutOptions {
  *
  * @throws ArgumentError if p is not in [0, 1].
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
+ * @example
+ * nn.functional.dropout(ones([4]), { p: 0.5 }); // zeros and twos
  */
 export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
   const p = options.p ?? 0.5;

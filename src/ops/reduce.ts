@@ -84,7 +84,8 @@ function keptShape(x: Tensor, reduced: readonly DimRange[]): Shape {
  * @throws IndexRangeError if a dimension does not exist.
  * @see https://pytorch.org/docs/stable/generated/torch.sum.html
  * @example
- * sum(x, 1, { keepdim: true });
+ * sum(tensor([[1, 2], [3, 4]])); // => tensor(10, float32)
+ * sum(tensor([[1, 2], [3, 4]]), 1, { keepdim: true }); // => tensor([[3], [7]], float32)
  */
 export function sum(x: Tensor, dim?: number | readonly number[], options: ReduceOptions = {}): Tensor {
   const reduced = ranges('sum', x, dim);
@@ -93,7 +94,12 @@ export function sum(x: Tensor, dim?: number | readonly number[], options: Reduce
   return options.keepdim ? reshape(result, keptShape(x, reduced)) : result;
 }
 
-/** The sum over dimensions divided by the number of elements; NaN if there are none. */
+/**
+ * The sum over dimensions divided by the number of elements; NaN if there are none.
+ *
+ * @example
+ * mean(tensor([[1, 2], [3, 4]]), 0); // => tensor([2, 3], float32)
+ */
 export function mean(x: Tensor, dim?: number | readonly number[], options: ReduceOptions = {}): Tensor {
   const reduced = ranges('mean', x, dim);
   const count = reduced.reduce((product, range) => product * split(x.shape, range)[1], 1);
@@ -108,6 +114,10 @@ export function mean(x: Tensor, dim?: number | readonly number[], options: Reduc
  *
  * @throws ShapeError if the dimension is empty.
  * @see https://pytorch.org/docs/stable/generated/torch.max.html
+ * @example
+ * const { values, indices } = max(tensor([[1, 5], [4, 3]]), 1);
+ * values; // => tensor([5, 4], float32)
+ * indices; // => tensor([1, 0], int32)
  */
 export function max(x: Tensor, dim: number, options: ReduceOptions = {}): { values: Tensor; indices: Tensor } {
   const first = resolveDim('max', dim, x.rank);
@@ -130,7 +140,12 @@ export function max(x: Tensor, dim: number, options: ReduceOptions = {}): { valu
   return { values: reshape(values, kept), indices: reshape(indices, kept) };
 }
 
-/** The largest element along a dimension, or of all. Gradient: to the first one at ties. @throws ShapeError if there is none. */
+/**
+ * The largest element along a dimension, or of all. Gradient: to the first one at ties. @throws ShapeError if there is none.
+ *
+ * @example
+ * amax(tensor([[1, 5], [4, 3]])); // => tensor(5, float32)
+ */
 export function amax(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor {
   if (dim !== undefined) return max(x, dim, options).values;
   const result = max(reshape(x, [x.size]), 0).values;
@@ -142,7 +157,12 @@ export function amax(x: Tensor, dim?: number, options: ReduceOptions = {}): Tens
     : result;
 }
 
-/** The position of the largest element along a dimension, or in row-major order of all; int32. The first one wins. */
+/**
+ * The position of the largest element along a dimension, or in row-major order of all; int32. The first one wins.
+ *
+ * @example
+ * argmax(tensor([[1, 5], [4, 3]]), 1); // => tensor([1, 0], int32)
+ */
 export function argmax(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor {
   return dim === undefined ? max(reshape(x, [x.size]), 0).indices : max(x, dim, options).indices;
 }

@@ -32,7 +32,7 @@ export interface AdagradSpec extends OptimizerSpec {
  * @throws ArgumentError for hyper-parameters outside their range.
  * @see https://pytorch.org/docs/stable/generated/torch.optim.Adagrad.html
  * @example
- * new Trainer({ model, loss, optimizer: optim.adagrad({ lr: 0.01 }) });
+ * new Trainer({ model: net, loss, optimizer: optim.adagrad({ lr: 0.01 }), engine });
  */
 export function adagrad(options: AdagradOptions = {}): AdagradSpec {
   const { lr = 0.01, lrDecay = 0, weightDecay = 0, initialAccumulatorValue = 0, eps = 1e-10 } = options;

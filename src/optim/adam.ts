@@ -31,7 +31,7 @@ export interface AdamSpec extends OptimizerSpec {
  * @throws ArgumentError for hyper-parameters outside their range.
  * @see https://pytorch.org/docs/stable/generated/torch.optim.Adam.html
  * @example
- * new Trainer({ model, loss, optimizer: optim.adam({ lr: 0.001 }) });
+ * new Trainer({ model: net, loss, optimizer: optim.adam({ lr: 0.001 }), engine });
  */
 export function adam(options: AdamOptions = {}): AdamSpec {
   return specOf('adam', options, 0);
@@ -43,7 +43,7 @@ export function adam(options: AdamOptions = {}): AdamSpec {
  * @throws ArgumentError for hyper-parameters outside their range.
  * @see https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html
  * @example
- * new Trainer({ model, loss, optimizer: optim.adamw({ lr: 0.001, weightDecay: 0.05 }) });
+ * new Trainer({ model: net, loss, optimizer: optim.adamw({ lr: 0.001, weightDecay: 0.05 }), engine });
  */
 export function adamw(options: AdamOptions = {}): AdamSpec {
   return specOf('adamw', options, 0.01);
@@ -117,7 +117,7 @@ export function adamRecord({ name, betas: [beta1, beta2], eps, weightDecay }: Ad
  * @example
  * const optimizer = new optim.Adam(net.parameters(), { lr: 0.001 });
  * optimizer.zeroGrad();
- * crossEntropy(net.forward(x), y).backward();
+ * loss.forward(net.forward(x), y).backward();
  * optimizer.step();
  */
 export class Adam extends Optimizer {

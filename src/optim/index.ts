@@ -33,6 +33,8 @@ const records: {
  * The record that a spec stands for, on any thread.
  *
  * @throws ArgumentError if the name is unknown.
+ * @example
+ * optimizerFromSpec(optim.sgd({ lr: 0.1, momentum: 0.9 })).stateNames; // => ['momentum']
  */
 export function optimizerFromSpec(spec: AnyOptimizerSpec): OptimizerRecord {
   if (Object.hasOwn(records, spec.name))

@@ -52,7 +52,15 @@ export function checkAtLeast(op: string, name: string, value: number, least: num
   });
 }
 
-/** An optimizer for hand-written loops: `backward()`, `step()`, `zeroGrad()`. */
+/**
+ * An optimizer for hand-written loops: `backward()`, `step()`, `zeroGrad()`.
+ *
+ * @example
+ * const optimizer: optim.Optimizer = new optim.SGD(net.parameters(), { lr: 0.1 });
+ * loss.forward(net.forward(x), y).backward();
+ * optimizer.step();
+ * optimizer.zeroGrad();
+ */
 export class Optimizer {
   readonly parameters: readonly Tensor[];
   readonly record: OptimizerRecord;

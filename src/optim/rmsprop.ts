@@ -37,7 +37,7 @@ export interface RMSpropSpec extends OptimizerSpec {
  * @throws ArgumentError for hyper-parameters outside their range.
  * @see https://pytorch.org/docs/stable/generated/torch.optim.RMSprop.html
  * @example
- * new Trainer({ model, loss, optimizer: optim.rmsprop({ lr: 0.001, momentum: 0.9 }) });
+ * new Trainer({ model: net, loss, optimizer: optim.rmsprop({ lr: 0.001, momentum: 0.9 }), engine });
  */
 export function rmsprop(options: RMSpropOptions = {}): RMSpropSpec {
   const { lr = 0.01, alpha = 0.99, eps = 1e-8, weightDecay = 0, momentum = 0, centered = false } = options;

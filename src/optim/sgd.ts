@@ -33,7 +33,7 @@ export interface SgdSpec extends OptimizerSpec {
  * @throws ArgumentError for hyper-parameters outside their range.
  * @see https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
  * @example
- * new Trainer({ model, loss, optimizer: optim.sgd({ lr: 0.1, momentum: 0.9 }) });
+ * new Trainer({ model: net, loss, optimizer: optim.sgd({ lr: 0.1, momentum: 0.9 }), engine });
  */
 export function sgd(options: SgdOptions): SgdSpec {
   const { lr, momentum = 0, dampening = 0, weightDecay = 0, nesterov = false } = options;
@@ -82,7 +82,7 @@ export function sgdRecord({ momentum, dampening, weightDecay, nesterov }: SgdSpe
  * @example
  * const optimizer = new optim.SGD(net.parameters(), { lr: 0.1, momentum: 0.9 });
  * optimizer.zeroGrad();
- * crossEntropy(net.forward(x), y).backward();
+ * loss.forward(net.forward(x), y).backward();
  * optimizer.step();
  */
 export class SGD extends Optimizer {

@@ -112,7 +112,12 @@ export function endPass(): void {
   }
 }
 
-/** The state of this thread's arena. */
+/**
+ * The state of this thread's arena.
+ *
+ * @example
+ * const { residentBytes } = arenaStatistics();
+ */
 export function arenaStatistics(): ArenaStatistics {
   const capacityBytes = memory.capacityBytes();
   return {

@@ -81,8 +81,9 @@ function flatten(data: unknown, shape: Shape, dim: number, out: number[]): void 
  * @throws ShapeError for ragged arrays or a shape with another number of elements; @throws DTypeError for values that the dtype cannot hold; @throws ArgumentError for other elements.
  * @see https://pytorch.org/docs/stable/generated/torch.tensor.html
  * @example
- * const x = tensor([[1, 2], [3, 4]], { requiresGrad: true });
- * const images = tensor(pixels, { shape: [batch, 1, 28, 28] });
+ * const pixels = new Uint8Array(2 * 28 * 28);
+ * const matrix = tensor([[1, 2], [3, 4]], { requiresGrad: true });
+ * const batch = tensor(pixels, { shape: [2, 1, 28, 28] });
  */
 export function tensor(data: TensorData, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
   if (ArrayBuffer.isView(data)) {
@@ -108,7 +109,7 @@ export function tensor(data: TensorData, options: TensorOptions & { readonly sha
  *
  * @throws ShapeError if the number of values is not the product of the sizes; @throws DTypeError for values that the dtype cannot hold.
  * @example
- * const x = fromTypedArray(pixels, [batch, 1, 28, 28]);
+ * fromTypedArray(Float32Array.of(1, 2, 3, 4), [2, 2]); // => tensor([[1, 2], [3, 4]], float32)
  */
 export function fromTypedArray(values: ArrayLike<number>, shape: Shape, options: TensorOptions = {}): Tensor {
   checkShape('fromTypedArray', shape);
@@ -129,7 +130,7 @@ export function fromTypedArray(values: ArrayLike<number>, shape: Shape, options:
  * A tensor whose elements all are `value`.
  *
  * @example
- * const x = full([2, 3], 0.5);
+ * full([2, 2], 0.5); // => tensor([[0.5, 0.5], [0.5, 0.5]], float32)
  */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
   checkShape('full', shape);
@@ -141,22 +142,42 @@ export function full(shape: Shape, value: number, options: TensorOptions = {}): 
   return finish(storage, [...shape], options);
 }
 
-/** A tensor of zeros. */
+/**
+ * A tensor of zeros.
+ *
+ * @example
+ * zeros([2]); // => tensor([0, 0], float32)
+ */
 export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
   return full(shape, 0, options);
 }
 
-/** A tensor of ones. */
+/**
+ * A tensor of ones.
+ *
+ * @example
+ * ones([2], { dtype: 'int32' }); // => tensor([1, 1], int32)
+ */
 export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
   return full(shape, 1, options);
 }
 
-/** Zeros with the shape and dtype of another tensor. */
+/**
+ * Zeros with the shape and dtype of another tensor.
+ *
+ * @example
+ * zerosLike(tensor([1, 2])); // => tensor([0, 0], float32)
+ */
 export function zerosLike(other: Tensor): Tensor {
   return zeros(other.shape, { dtype: other.dtype });
 }
 
-/** Ones with the shape and dtype of another tensor. */
+/**
+ * Ones with the shape and dtype of another tensor.
+ *
+ * @example
+ * onesLike(tensor([1, 2])); // => tensor([1, 1], float32)
+ */
 export function onesLike(other: Tensor): Tensor {
   return ones(other.shape, { dtype: other.dtype });
 }
@@ -166,7 +187,7 @@ export function onesLike(other: Tensor): Tensor {
  *
  * @throws ArgumentError if the step is 0 or points away from the end.
  * @example
- * arange(0, 10, { step: 2, dtype: 'int32' });
+ * arange(0, 10, { step: 2, dtype: 'int32' }); // => tensor([0, 2, 4, 6, 8], int32)
  */
 export function arange(start: number, end?: number, options: TensorOptions & { readonly step?: number } = {}): Tensor {
   const [from, to] = end === undefined ? [0, start] : [start, end];
@@ -200,6 +221,8 @@ function random(op: string, shape: Shape, options: TensorOptions, next: (random:
  * Uniform random numbers in [low, high), default [0, 1), from the ambient seed: multiples of 2^-24 (float32) of the range.
  *
  * @throws DTypeError if the dtype is not floating.
+ * @example
+ * rand([2, 3], { low: -1, high: 1 });
  */
 export function rand(
   shape: Shape,
@@ -215,6 +238,9 @@ export function rand(
  * Random numbers of the standard normal distribution from the ambient seed.
  *
  * @throws DTypeError if the dtype is not floating.
+ * @example
+ * manualSeed(1);
+ * const noise = randn([2, 3]); // the same on every machine
  */
 export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
   return random('randn', shape, options, (numbers) => numbers.normal());

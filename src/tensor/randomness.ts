@@ -46,7 +46,7 @@ export function manualSeed(seed: number): void {
  *
  * @throws ArgumentError if `fn` returns a promise: what it would draw later would come from another key.
  * @example
- * const mask = withRandomKey({ seed: 1, stream: [iteration, partition] }, () => rand([4]));
+ * const mask = withRandomKey({ seed: 1, stream: [0, 3] }, () => rand([4]));
  */
 export function withRandomKey<T>(key: RandomKey, fn: () => T): T {
   checkSeed('withRandomKey', key.seed);

@@ -79,6 +79,8 @@ export function storagesIn(
  * and that is not kept; also gradients that `backward()` left on parameters inside, unless `keep()` was called on them.
  *
  * @throws ArgumentError if `fn` returns a promise: its tensors would be freed before it uses them.
+ * @example
+ * const total = scope(() => tensor([1, 2]).square().sum()); // => tensor(5, float32)
  */
 export function scope<T>(fn: () => T): T {
   return storageScope(() => {

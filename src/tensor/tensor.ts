@@ -13,7 +13,14 @@ import { checkAlive, type Storage } from './storage.ts';
 /** Numbers in nested arrays, as deep as the tensor has dimensions; a bare number for a scalar. */
 export type NestedNumbers = number | readonly NestedNumbers[];
 
-/** A tensor. Make one with `tensor`, `zeros`, `rand`, ...; the constructor is for the library. */
+/**
+ * A tensor. Make one with `tensor`, `zeros`, `rand`, ...; the constructor is for the library.
+ *
+ * @example
+ * const t = tensor([[1, 2], [3, 4]]);
+ * t.shape; // => [2, 2]
+ * t.mul(2).sum().item(); // => 20
+ */
 export class Tensor {
   readonly storage: Storage;
   readonly shape: Shape;
@@ -31,6 +38,7 @@ export class Tensor {
     this.node = node;
   }
 
+  /** Type of the elements. */
   get dtype(): DType {
     return this.storage.dtype;
   }
@@ -217,7 +225,12 @@ function checkLength(op: string, got: number, expected: number): void {
   );
 }
 
-/** Whether `value` is a tensor of this copy of the library. */
+/**
+ * Whether `value` is a tensor of this copy of the library.
+ *
+ * @example
+ * isTensor(zeros([2])); // => true
+ */
 export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
 }

@@ -28,6 +28,7 @@ export interface MetricRecord<P = unknown> {
 export interface Metric {
   /** Its key in the validation event. */
   readonly name: string;
+  /** The metric as plain data, to be rebuilt on workers. */
   toSpec(): MetricSpec;
 }
 
@@ -39,33 +40,57 @@ interface Fraction {
 const mergeFractions = (a: Fraction, b: Fraction): Fraction => ({ sum: a.sum + b.sum, weight: a.weight + b.weight });
 const fractionResult = ({ sum, weight }: Fraction): number => (weight === 0 ? Number.NaN : sum / weight);
 
-/** The fraction of records whose largest output is at the label. Outputs [N, classes], targets int32 [N]. Key `top1Accuracy`. */
+/**
+ * The fraction of records whose largest output is at the label. Outputs [N, classes], targets int32 [N]. Key `top1Accuracy`.
+ *
+ * @example
+ * for await (const event of trainer.fit(dataset, { batchSize: 16, validation: dataset, metrics: [new Top1Accuracy()] })) {
+ *   if (event.event === 'validation') console.log(event.metrics.top1Accuracy);
+ * }
+ */
 export class Top1Accuracy implements Metric {
   readonly name = 'top1Accuracy';
+  /** The metric as plain data, to be rebuilt on workers. */
   toSpec(): MetricSpec {
     return { type: 'Top1Accuracy', args: null };
   }
 }
 
-/** The mean of a loss over all records (sum over sum of weights). Key `loss`. */
+/**
+ * The mean of a loss over all records (sum over sum of weights). Key `loss`.
+ *
+ * @example
+ * for await (const event of trainer.fit(dataset, { batchSize: 16, validation: dataset, metrics: [new MeanLoss(loss)] })) {
+ *   if (event.event === 'validation') console.log(event.metrics.loss);
+ * }
+ */
 export class MeanLoss implements Metric {
   readonly name = 'loss';
   private readonly loss: Loss;
   constructor(loss: Loss) {
     this.loss = loss;
   }
+  /** The metric as plain data, to be rebuilt on workers. */
   toSpec(): MetricSpec {
     return { type: 'MeanLoss', args: this.loss.toSpec() };
   }
 }
 
-/** Counts by label (row) and prediction (column), as nested arrays. Outputs [N, classes], targets int32 [N]. Key `confusionMatrix`. */
+/**
+ * Counts by label (row) and prediction (column), as nested arrays. Outputs [N, classes], targets int32 [N]. Key `confusionMatrix`.
+ *
+ * @example
+ * for await (const event of trainer.fit(dataset, { batchSize: 16, validation: dataset, metrics: [new ConfusionMatrix(3)] })) {
+ *   if (event.event === 'validation') console.log(event.metrics.confusionMatrix);
+ * }
+ */
 export class ConfusionMatrix implements Metric {
   readonly name = 'confusionMatrix';
   readonly classes: number;
   constructor(classes: number) {
     this.classes = classes;
   }
+  /** The metric as plain data, to be rebuilt on workers. */
   toSpec(): MetricSpec {
     return { type: 'ConfusionMatrix', args: this.classes };
   }

@@ -9,6 +9,8 @@ import type { Tensor } from '../tensor/tensor.ts';
  * Shapes: outputs [N, classes] -> N integers.
  *
  * @throws ShapeError unless outputs has two dimensions and at least one class.
+ * @example
+ * argmax(tensor([[1, 5], [4, 3]])); // => [1, 0]
  */
 export function argmax(outputs: Tensor): Int32Array {
   const [rows, classes] = outputs.shape;

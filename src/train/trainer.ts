@@ -50,9 +50,10 @@ export interface TrainerOptions {
  *
  * @see Dai et al.: BigDL: A Distributed Deep Learning Framework for Big Data, SoCC 2019
  * @example
- * const trainer = new Trainer({ model, loss: new nn.CrossEntropyLoss(), optimizer: optim.sgd({ lr: 0.1 }), engine });
- * for await (const event of trainer.fit(train, { epochs: 3, batchSize: 128 })) console.log(event);
- * const net = await trainer.model();
+ * const trainer = new Trainer({ model: net, loss, optimizer: optim.sgd({ lr: 0.1 }), engine });
+ * for await (const event of trainer.fit(dataset, { epochs: 3, batchSize: 16 })) console.log(event);
+ * const trained = await trainer.model();
+ * trained.forward(x).shape; // => [8, 3]
  */
 export class Trainer {
   private readonly engine: Engine;
@@ -141,6 +142,10 @@ export class Trainer {
    * need not give a target.
    *
    * @throws ShoalError `NOT_TRAINED` before `fit` has ended.
+   * @example
+   * for await (const _ of trainer.fit(dataset, { batchSize: 16 }));
+   * const [outputs] = await trainer.predict(dataset).take(1);
+   * outputs!.length; // => 3
    */
   predict<T>(dataset: Dataset<T>, options: { readonly batchSize?: number } = {}): Dataset<Float32Array> {
     const { run } = this.state('predict');
