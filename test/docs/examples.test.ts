@@ -4,8 +4,9 @@
  * checked: tensors as they print, other values as JavaScript, typed arrays as arrays.
  */
 import { readFileSync } from 'node:fs';
+import ts from 'typescript';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readSources } from './extract.ts';
+import { readSources, root } from './extract.ts';
 import { type Outcome, runExamples } from './modules.ts';
 
 const sources = readSources();
@@ -14,6 +15,13 @@ describe('examples', () => {
   let outcomes: ReadonlyMap<string, Outcome>;
   beforeAll(async () => {
     outcomes = await runExamples(sources);
+  });
+
+  it('are all found', () => {
+    const files = ['src', 'kernels'].flatMap((room) => ts.sys.readDirectory(`${root}${room}`, ['.ts']));
+    const counts = files.map((file) => readFileSync(file, 'utf8').split(/\* @example\b/).length - 1);
+    const found = sources.examples.filter(({ file }) => file.endsWith('.ts'));
+    expect(found.length).toBe(counts.reduce((sum, count) => sum + count, 0));
   });
 
   it.each(sources.examples.map(({ name }) => name))('%s', (name) => {

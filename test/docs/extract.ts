@@ -24,7 +24,7 @@ export interface Example {
 export interface PublicSymbol {
   /** `shoal/nn Linear`, by the first entry that exports it. */
   readonly name: string;
-  /** What an example is asked for: functions, classes and other values that can be called; kernels are records, which have a contract instead. */
+  /** Callables (functions and classes) need an example; kernels are values, whose contract is their record. */
   readonly kind: 'callable' | 'value' | 'type';
   readonly hasDocstring: boolean;
   readonly hasExample: boolean;
@@ -118,7 +118,10 @@ function typesOnlyOf(source: ts.SourceFile, checker: ts.TypeChecker): Set<ts.Sym
 function describe(name: string, symbol: ts.Symbol, isTypeOnly: boolean): PublicSymbol {
   const declarations = symbol.declarations ?? [];
   const isType = isTypeOnly || (symbol.flags & ts.SymbolFlags.Value) === 0;
-  const isCallable = (symbol.flags & (ts.SymbolFlags.Function | ts.SymbolFlags.Class)) !== 0;
+  const isArrow = declarations.some(
+    (one) => ts.isVariableDeclaration(one) && one.initializer !== undefined && ts.isArrowFunction(one.initializer),
+  );
+  const isCallable = isArrow || (symbol.flags & (ts.SymbolFlags.Function | ts.SymbolFlags.Class)) !== 0;
   const comments = declarations.flatMap(docsOf);
   const members = declarations.filter(ts.isClassDeclaration).flatMap(({ members }) => [...members]);
   const bare = members.filter((member) => {

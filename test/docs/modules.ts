@@ -1,6 +1,6 @@
 /** @file Turns examples into modules, type-checks all of them in one strict program against the built package, and runs them. */
 import { fork } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,24 +29,31 @@ export async function runExamples(sources: Sources): Promise<Map<string, Outcome
   }));
   for (const { file, text } of modules) writeFileSync(join(folder, `${file}.ts`), text);
   const types = compile(modules.map(({ file }) => join(folder, `${file}.ts`)));
-  const failures = await run(modules.map(({ file }) => `${file}.js`));
+  const { failures, output } = await run(modules.map(({ file }) => `${file}.js`));
   return new Map(
     modules.map(({ example, file, headLines }) => {
       const messages = (types.get(`${file}.ts`) ?? []).map(
         ({ line, message }) => `${example.file}:${example.line + line - headLines}: ${message}`,
       );
       const failure = failures.get(`${file}.js`);
-      return [example.name, { types: messages, failure: failure === undefined ? 'it was not reached' : failure }];
+      return [
+        example.name,
+        { types: messages, failure: failure === undefined ? `it was not reached. ${output}` : failure },
+      ];
     }),
   );
 }
 
-/** Names of prelude.ts; kept equal to it by the compiler, which rejects imports of absent names. */
-const PRELUDE = ['x', 'y', 'images', 'net', 'loss', 'engine', 'dataset', 'trainer'];
+/** The names that prelude.ts declares. */
+const preludeNames = declaredNames(parse(readFileSync(join(here, 'prelude.ts'), 'utf8')));
+
+function parse(text: string): ts.SourceFile {
+  return ts.createSourceFile('example.ts', text, ts.ScriptTarget.ES2022, true);
+}
 
 /** The example behind imports of the names that it uses and does not declare, with its `// => value` comments as checks. */
 function moduleOf(example: Example, sources: Sources): { readonly text: string; readonly headLines: number } {
-  const source = ts.createSourceFile('example.ts', example.text, ts.ScriptTarget.ES2022, true);
+  const source = parse(example.text);
   const own = declaredNames(source);
   const used = [...usedNames(source)].filter((name) => !own.has(name));
   const bySpecifier = new Map<string, string[]>();
@@ -70,7 +77,7 @@ function specifierOf(name: string, example: Example, sources: Sources): string |
   );
   if (ownEntry !== undefined) return ownEntry;
   if (entries[0] !== undefined) return entries[0];
-  if (PRELUDE.includes(name)) return './prelude.ts';
+  if (preludeNames.has(name)) return './prelude.ts';
   // A symbol that is not public is imported from its file.
   return ownFile ? `../../dist/${example.file.replace(/\.ts$/, '.js')}` : null;
 }
@@ -118,11 +125,16 @@ function usedNames(source: ts.SourceFile): Set<string> {
   return names;
 }
 
-/** The text with `same$(...)` for each `// => value` behind a top-level expression or variable. Lines stay where they are. */
+/**
+ * The text with `same$(...)` for each `// => value` behind a top-level expression or variable. Lines stay where they are.
+ *
+ * @throws Error for such a comment elsewhere, which would not be checked.
+ */
 function withChecks(source: ts.SourceFile): string {
   const { text } = source;
   let out = '';
   let copied = 0;
+  let unchecked = text.split('// =>').length - 1;
   for (const statement of source.statements) {
     const [comment] = ts.getTrailingCommentRanges(text, statement.end) ?? [];
     if (comment === undefined) continue;
@@ -137,7 +149,9 @@ function withChecks(source: ts.SourceFile): string {
       out += `${text.slice(copied, statement.end)} ${check(name.getText())}`;
     } else continue;
     copied = statement.end;
+    unchecked--;
   }
+  if (unchecked !== 0) throw new Error(`"// => value" must stand behind a top-level statement, got ${text}`);
   return out + text.slice(copied);
 }
 
@@ -177,24 +191,34 @@ function compile(files: readonly string[]): Map<string, Message[]> {
   return found;
 }
 
-/** Runs the modules in a process of their own. Modules behind one that never yields are absent from the result. */
-async function run(files: readonly string[]): Promise<Map<string, string | null>> {
+interface Run {
+  /** By file. Modules behind one that ended the process, or never yielded, are absent. */
+  readonly failures: ReadonlyMap<string, string | null>;
+  /** What the process wrote to stderr. */
+  readonly output: string;
+}
+
+/** Runs the modules in a process of their own. */
+async function run(files: readonly string[]): Promise<Run> {
   const cwd = mkdtempSync(join(tmpdir(), 'shoal-docs-'));
   writeFileSync(join(cwd, 'train-images-idx3-ubyte'), idxFile([6, 28, 28]));
   writeFileSync(join(cwd, 'train-labels-idx1-ubyte'), idxFile([6]));
   const failures = new Map<string, string | null>();
   const child = fork(join(here, 'run.mjs'), [folder, ...files], { cwd, silent: true });
-  const watchdog = setTimeout(() => child.kill('SIGKILL'), 40_000);
+  const watchdog = setTimeout(() => child.kill('SIGKILL'), 30_000);
   child.on('message', (message) => {
     const { file, error } = message as { readonly file: string; readonly error: string | null };
     failures.set(file, error);
   });
   child.stdout?.resume();
-  child.stderr?.resume();
+  let output = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
   await new Promise((resolve) => child.once('close', resolve));
   clearTimeout(watchdog);
   rmSync(cwd, { recursive: true, force: true });
-  return failures;
+  return { failures, output };
 }
 
 /** An idx file of small unsigned bytes. */

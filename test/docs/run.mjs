@@ -20,8 +20,7 @@ for (const file of files) {
     error = thrown instanceof Error ? (thrown.stack ?? String(thrown)) : String(thrown);
   }
   clearTimeout(timer);
-  process.send({ file, error });
+  await new Promise((sent) => process.send({ file, error }, sent));
 }
-process.disconnect();
 // Examples may leave engines open: they are not waited for.
-setTimeout(() => process.exit(0), 0);
+process.exit(0);
