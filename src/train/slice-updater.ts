@@ -25,7 +25,7 @@ export interface SliceUpdate {
   /** By which the sum is divided (as a product with the rounded reciprocal). */
   readonly totalWeight: number;
   readonly old: SliceValues;
-  /** Where the new values go; must not overlap `old`. */
+  /** Where the new values go. The same arrays as `old` will do where nothing must survive a kill. */
   readonly next: SliceValues;
   readonly step: UpdateStep;
 }
