@@ -1,6 +1,7 @@
 // The binary's exports: kernels by family, and where its static data ends.
 export * from './conv';
 export * from './copy';
+export * from './embedding';
 export * from './gemm';
 export * from './map';
 export * from './normalize';

@@ -1,8 +1,8 @@
-// log-softmax, negative log-likelihood and their gradients on rows. Contracts: kernels/softmax.ts.
-// Scratch: 128 bytes for the tree of sumRow, then one row (log_softmax) or one float per row (losses).
+// Softmax, log-softmax, negative log-likelihood and their gradients on rows. Contracts: kernels/softmax.ts.
+// Scratch: 128 bytes for the tree of sumRow, then one row (log_softmax, softmax_gradient) or one float per row (losses).
 import { exp4, log4 } from './math';
 import { maxRow, sumRow } from './row';
-import { loadPart, storePart } from './vector';
+import { loadPart, loadSome, storePart, storeSome } from './vector';
 
 const TREE_BYTES: usize = 128;
 
@@ -17,6 +17,48 @@ function shiftOf(x: usize, columns: i32): v128 {
 @inline
 function logOf(x: f32): f32 {
   return f32x4.extract_lane(log4(f32x4.splat(x)), 0);
+}
+
+export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch: usize): void {
+  if (columns == 0) return;
+  const rowBytes = (<usize>columns) << 2;
+  for (let row = 0; row < rows; row++) {
+    const shift = shiftOf(x, columns);
+    for (let i = 0; i < columns; i += 4) {
+      const at = (<usize>i) << 2;
+      const part = columns - i < 4 ? columns - i : 0;
+      storeSome(y + at, exp4(f32x4.sub(loadSome(x + at, part), shift)), part);
+    }
+    const total = f32x4.splat(sumRow(y, columns, scratch));
+    for (let i = 0; i < columns; i += 4) {
+      const at = (<usize>i) << 2;
+      const part = columns - i < 4 ? columns - i : 0;
+      storeSome(y + at, f32x4.div(loadSome(y + at, part), total), part);
+    }
+    x += rowBytes;
+    y += rowBytes;
+  }
+}
+
+export function softmax_f32_gradient(gradY: usize, y: usize, gradX: usize, rows: i32, columns: i32, scratch: usize): void {
+  const rowBytes = (<usize>columns) << 2;
+  const products = scratch + TREE_BYTES;
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < columns; i += 4) {
+      const at = (<usize>i) << 2;
+      const part = columns - i < 4 ? columns - i : 0;
+      storeSome(products + at, f32x4.mul(loadSome(gradY + at, part), loadSome(y + at, part)), part);
+    }
+    const sum = f32x4.splat(sumRow(products, columns, scratch));
+    for (let i = 0; i < columns; i += 4) {
+      const at = (<usize>i) << 2;
+      const part = columns - i < 4 ? columns - i : 0;
+      storeSome(gradX + at, f32x4.mul(loadSome(y + at, part), f32x4.sub(loadSome(gradY + at, part), sum)), part);
+    }
+    gradY += rowBytes;
+    y += rowBytes;
+    gradX += rowBytes;
+  }
 }
 
 export function log_softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch: usize): void {

@@ -10,6 +10,7 @@
 import * as conv from './conv.ts';
 import * as copy from './copy.ts';
 import type { Kernel } from './define.ts';
+import * as embedding from './embedding.ts';
 import * as gemm from './gemm.ts';
 import * as map from './map.ts';
 import * as normalize from './normalize.ts';
@@ -19,7 +20,7 @@ import * as softmax from './softmax.ts';
 import * as update from './update.ts';
 
 /** The families. A new one is a line here, an import and an `export *`. */
-const families: readonly object[] = [conv, copy, gemm, map, normalize, pool, reduce, softmax, update];
+const families: readonly object[] = [conv, copy, embedding, gemm, map, normalize, pool, reduce, softmax, update];
 
 function isKernel(value: unknown): value is Kernel {
   return typeof value === 'object' && value !== null && 'reference' in value && 'parameters' in value;
@@ -36,6 +37,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
 export * from './conv.ts';
 export * from './copy.ts';
 export type { Kernel, KernelArray, KernelParameter, TypedKernel } from './define.ts';
+export * from './embedding.ts';
 export * from './gemm.ts';
 export * from './map.ts';
 export * from './normalize.ts';

@@ -1,5 +1,5 @@
 /**
- * @file log-softmax, negative log-likelihood, the two fused to cross-entropy, and their gradients, on contiguous [rows, columns] with the
+ * @file Softmax, log-softmax, negative log-likelihood, the two fused to cross-entropy, and their gradients, on contiguous [rows, columns] with the
  * classes in the columns. Losses come as a sum and a count, so that masks and uneven shares of a batch combine exactly.
  *
  * A target outside 0 .. columns - 1 that is not `ignoreIndex` makes its row's loss and gradient NaN; callers check targets before.
@@ -35,6 +35,62 @@ const scratchLosses = scratch(
 
 const expOf = (round: Round): ((x: number) => number) => (round === Math.fround ? exp32 : exp64);
 const logOf = (round: Round): ((x: number) => number) => (round === Math.fround ? log32 : log64);
+
+/** y = exp(x - max) / sum of exp(x - max), per row. */
+export const softmax_f32 = defineKernel({
+  name: 'softmax_f32',
+  summary: 'y[r, c] = exp(d[c]) / sum of exp(d), d = x[r] - max x[r]',
+  parameters: [
+    input('x', matrix, 'logits'),
+    output('y', matrix, 'probabilities'),
+    rows,
+    columns,
+    scratch('workspace', () => treeBytes, 'partial sums'),
+  ],
+  rules: {
+    order: `d = x - max; e = exp(d) as exp_f32; s = sum of e; y = e / s. Sum: ${rowOrder}`,
+    aliasing: 'y may be x.',
+    alignment: anyAlignment,
+    edges: 'A row with NaN or inf, or of -inf only, gives NaN throughout, as in PyTorch. columns 0 touches nothing.',
+  },
+  reference: (round: Round, x: Floats, y: Floats, rowCount: number, columnCount: number) => {
+    const exp = expOf(round);
+    for (let start = 0; columnCount > 0 && start < rowCount * columnCount; start += columnCount) {
+      const max = maxRow(x, start, columnCount);
+      for (let i = start; i < start + columnCount; i++) y[i] = exp(round(x[i]! - max));
+      const total = sumRow(round, y, start, columnCount);
+      for (let i = start; i < start + columnCount; i++) y[i] = y[i]! / total;
+    }
+  },
+});
+
+/** gradX = y * (gradY - sum of gradY * y), per row. */
+export const softmax_f32_gradient = defineKernel({
+  name: 'softmax_f32_gradient',
+  summary: 'gradX[r, c] = y[r, c] * (gradY[r, c] - sum of gradY[r] * y[r])',
+  parameters: [
+    input('gradY', matrix, 'gradient of y'),
+    input('y', matrix, 'result of softmax_f32'),
+    output('gradX', matrix, 'gradient of x'),
+    rows,
+    columns,
+    scratchRow,
+  ],
+  rules: {
+    order: `s = sum of gradY * y; gradX = y * (gradY - s). Sum: ${rowOrder}`,
+    aliasing: 'gradX may be gradY or y.',
+    alignment: anyAlignment,
+    edges: 'columns 0 touches nothing.',
+  },
+  reference: (round: Round, gradY: Floats, y: Floats, gradX: Floats, rowCount: number, columnCount: number) => {
+    const products = arrayLike(y, columnCount);
+    for (let start = 0; columnCount > 0 && start < rowCount * columnCount; start += columnCount) {
+      for (let c = 0; c < columnCount; c++) products[c] = gradY[start + c]! * y[start + c]!;
+      const sum = sumRow(round, products, 0, columnCount);
+      for (let i = start; i < start + columnCount; i++) gradX[i] = y[i]! * round(gradY[i]! - sum);
+    }
+  },
+});
 
 /** y = x - max - log(sum of exp(x - max)), per row. */
 export const log_softmax_f32 = defineKernel({

@@ -8,6 +8,8 @@ import {
   log_softmax_f32_gradient,
   nll_f32,
   nll_f32_gradient,
+  softmax_f32,
+  softmax_f32_gradient,
 } from '../../kernels/softmax.ts';
 import { Random } from '../../src/random.ts';
 
@@ -166,5 +168,66 @@ describe('float32 corners', () => {
     callArrays(log_softmax_f32, { x: Float32Array.from(logits), y, ...sizes });
     // |y| < 32: each of the subtractions and the logarithm rounds by at most 2^-24 * 16.
     expect(distance(y, naiveLogSoftmax(Float64Array.from(Float32Array.from(logits))))).toBeLessThan(4 * 16 * 2 ** -24);
+  });
+});
+
+describe('softmax_f32', () => {
+  const softmax64 = (x: Float64Array): Float64Array => {
+    const y = new Float64Array(x.length);
+    referenceArrays(softmax_f32, { x, y, ...sizes });
+    return y;
+  };
+
+  it('is its definition, in both precisions', () => {
+    const naive = naiveLogSoftmax(logits).map(Math.exp);
+    expect(distance(softmax64(logits), naive)).toBeLessThan(1e-14);
+    const [x, y] = [Float32Array.from(logits), new Float32Array(logits.length)];
+    callArrays(softmax_f32, { x, y, ...sizes });
+    const exact = softmax64(Float64Array.from(x));
+    // d rounds once, below 16, so exp is off by 16 half ulps, plus 2 ulps of its own; the sum of such terms has the same relative error and 5
+    // roundings; the quotient one: below 45 half ulps of each probability.
+    y.forEach((value, i) => {
+      expect(Math.abs(value - exact[i]!)).toBeLessThan(45 * 2 ** -24 * exact[i]!);
+    });
+  });
+
+  it('does not overflow, and lets -inf be 0', () => {
+    const y = new Float32Array(3);
+    callArrays(softmax_f32, { x: Float32Array.of(1e38, 1e38, -Infinity), y, rows: 1, columns: 3 });
+    expect([...y]).toEqual([0.5, 0.5, 0]);
+    callArrays(softmax_f32, { x: Float32Array.of(1, Number.NaN, 2), y, rows: 1, columns: 3 });
+    expect([...y]).toEqual([Number.NaN, Number.NaN, Number.NaN]);
+  });
+
+  it('gives a row the bits that it has alone', () => {
+    const [x, all, alone] = [Float32Array.from(logits), new Float32Array(logits.length), new Float32Array(columns)];
+    callArrays(softmax_f32, { x, y: all, ...sizes });
+    callArrays(softmax_f32, { x: x.slice(2 * columns, 3 * columns), y: alone, rows: 1, columns });
+    expect(alone).toEqual(all.slice(2 * columns, 3 * columns));
+  });
+
+  it('has the gradient of central differences', () => {
+    const gradY = logits.map((_, i) => ((i * 7) % 5) - 2);
+    const [y, gradX] = [softmax64(logits), new Float64Array(logits.length)];
+    referenceArrays(softmax_f32_gradient, { gradY, y, gradX, ...sizes });
+    const step = 1e-5;
+    const total = (x: Float64Array): number => softmax64(x).reduce((sum, value, i) => sum + value * gradY[i]!, 0);
+    const differences = logits.map((value, i) => {
+      const [up, down] = [logits.slice(), logits.slice()];
+      up[i] = value + step;
+      down[i] = value - step;
+      return (total(up) - total(down)) / (2 * step);
+    });
+    // Truncation step^2, cancellation 10 * 2^-53 / step.
+    expect(distance(gradX, differences)).toBeLessThan(1e-9);
+    const single = new Float32Array(logits.length);
+    callArrays(softmax_f32_gradient, {
+      gradY: Float32Array.from(gradY),
+      y: Float32Array.from(y),
+      gradX: single,
+      ...sizes,
+    });
+    // Numbers up to 2 with about ten roundings.
+    expect(distance(single, gradX)).toBeLessThan(20 * 2 ** -24);
   });
 });

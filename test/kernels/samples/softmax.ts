@@ -29,6 +29,17 @@ const validTargets = (n: Numbers, random: Random): Int32Array =>
   );
 
 export default [
+  { kernel: softmax.softmax_f32, grid, numbers, aliases: [['y', 'x']], exact: false },
+  {
+    kernel: softmax.softmax_f32_gradient,
+    grid,
+    numbers,
+    aliases: [
+      ['gradX', 'gradY'],
+      ['gradX', 'y'],
+    ],
+    exact: true,
+  },
   { kernel: softmax.log_softmax_f32, grid, numbers, aliases: [['y', 'x']], exact: false },
   {
     kernel: softmax.log_softmax_f32_gradient,
