@@ -1,7 +1,7 @@
 /** @file What the example shows: a progress bar on a terminal, plain lines or JSON lines elsewhere, a table, digits drawn with characters. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type {
   DoneEvent,
@@ -71,7 +71,7 @@ export class Terminal {
     switch (event.event) {
       case 'start':
         this.start = event;
-        if (event.resumedFrom !== null) this.line(`goes on from ${event.resumedFrom}`);
+        if (event.resumedFrom !== null) this.line(`goes on from ${shortPath(event.resumedFrom)}`);
         for (const line of startLines(event)) this.line(line);
         break;
       case 'iteration':
@@ -108,7 +108,7 @@ export class Terminal {
     if (metrics !== undefined) this.line(`test accuracy   ${percent(metrics.top1Accuracy as number)}`);
     if (trainSeconds === 0) this.line('training        nothing was left to do');
     else this.times(trainSeconds, recordsPerSecond, phasesMs);
-    if (end.checkpoint !== null) this.line(`checkpoint      ${end.checkpoint}`);
+    if (end.checkpoint !== null) this.line(`checkpoint      ${shortPath(end.checkpoint)}`);
     this.line(`weights SHA-256 ${end.weightsSha256}`);
   }
 
@@ -247,6 +247,12 @@ function startLines({
     `${count(records)} records, ${count(totalIterations)} iterations (${count(iterationsPerEpoch)} an epoch)`,
     `${count(parameters)} parameters, ${plural(workers, 'worker')} (${engine}), P ${partitions}`,
   ];
+}
+
+/** Seen from the working directory, if it is in there. */
+function shortPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith('..') ? path : short;
 }
 
 /** `12,345`. */
