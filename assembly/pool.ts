@@ -1,4 +1,6 @@
-// Max-pooling of planes. Contracts: kernels/pool.ts.
+// Max-pooling and average-pooling of planes. Contracts: kernels/pool.ts.
+import { sumRow } from './row';
+import { loadSome, storeSome } from './vector';
 
 // @ts-ignore: decorator
 @inline
@@ -115,5 +117,129 @@ export function max_pool2d_f32_gradient(gradY: usize, indices: usize, gradX: usi
     gradY += outputs;
     indices += outputs;
     gradX += (<usize>inputs) << 2;
+  }
+}
+
+/** Adds `value` to `length` neighbours. */
+// @ts-ignore: decorator
+@inline
+function addToRow(x: usize, length: i32, value: f32): void {
+  for (let i = 0; i < length; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = length - i < 4 ? length - i : 0;
+    storeSome(x + at, f32x4.add(loadSome(x + at, part), f32x4.splat(value)), part);
+  }
+}
+
+export function avg_pool2d_f32(
+  x: usize, y: usize, planes: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
+  countIncludePad: i32,
+): void {
+  const ho = windows(h, kh, strideH, paddingH), wo = windows(w, kw, strideW, paddingW);
+  for (let plane = 0; plane < planes; plane++) {
+    for (let oy = 0; oy < ho; oy++) {
+      const top = oy * strideH - paddingH;
+      const firstRow = max(0, top), endRow = min(h, top + kh);
+      for (let ox = 0; ox < wo; ) {
+        const left = ox * strideW - paddingW;
+        // Four windows of whole rows: neighbouring floats, or every other one.
+        if (strideW <= 2 && left >= 0 && ox + 4 <= wo && left + 3 * strideW + kw <= w) {
+          let sum = f32x4.splat(0);
+          for (let row = firstRow; row < endRow; row++) {
+            const from = x + ((<usize>(row * w + left)) << 2);
+            for (let k = 0; k < kw; k++) {
+              const at = from + ((<usize>k) << 2);
+              const a = v128.load(at);
+              sum = f32x4.add(sum, strideW == 1 ? a : i32x4.shuffle(a, v128.load(at, 12), 0, 2, 5, 7));
+            }
+          }
+          const count = kw * (countIncludePad ? kh : max(0, endRow - firstRow));
+          v128.store(y + ((<usize>ox) << 2), f32x4.div(sum, f32x4.splat(<f32>count)));
+          ox += 4;
+          continue;
+        }
+        const firstColumn = max(0, left), endColumn = min(w, left + kw);
+        let sum: f32 = 0;
+        for (let row = firstRow; row < endRow; row++) {
+          for (let column = firstColumn; column < endColumn; column++) sum += load<f32>(x + ((<usize>(row * w + column)) << 2));
+        }
+        const count = countIncludePad ? kh * kw : max(0, endRow - firstRow) * max(0, endColumn - firstColumn);
+        store<f32>(y + ((<usize>ox) << 2), sum / <f32>count);
+        ox++;
+      }
+      y += (<usize>wo) << 2;
+    }
+    x += (<usize>(h * w)) << 2;
+  }
+}
+
+export function avg_pool2d_f32_gradient(
+  gradY: usize, gradX: usize, planes: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
+  countIncludePad: i32,
+): void {
+  const ho = windows(h, kh, strideH, paddingH), wo = windows(w, kw, strideW, paddingW);
+  const planeBytes = (<usize>(h * w)) << 2;
+  for (let plane = 0; plane < planes; plane++) {
+    memory.fill(gradX, 0, planeBytes);
+    for (let oy = 0; oy < ho; oy++) {
+      const top = oy * strideH - paddingH;
+      const firstRow = max(0, top), endRow = min(h, top + kh);
+      for (let ox = 0; ox < wo; ox++) {
+        const left = ox * strideW - paddingW;
+        const firstColumn = max(0, left), columns = max(0, min(w, left + kw) - firstColumn);
+        const count = countIncludePad ? kh * kw : max(0, endRow - firstRow) * columns;
+        const g = load<f32>(gradY + ((<usize>ox) << 2)) / <f32>count;
+        for (let row = firstRow; row < endRow; row++) addToRow(gradX + ((<usize>(row * w + firstColumn)) << 2), columns, g);
+      }
+      gradY += (<usize>wo) << 2;
+    }
+    gradX += planeBytes;
+  }
+}
+
+/** Where window i of `count` over `size` elements starts: floor(i * size / count). */
+// @ts-ignore: decorator
+@inline
+function adaptiveStart(i: i32, size: i32, count: i32): i32 {
+  return i * size / count;
+}
+
+/** Where it ends: ceil((i + 1) * size / count). */
+// @ts-ignore: decorator
+@inline
+function adaptiveEnd(i: i32, size: i32, count: i32): i32 {
+  return ((i + 1) * size + count - 1) / count;
+}
+
+export function adaptive_avg_pool2d_f32(x: usize, y: usize, planes: i32, h: i32, w: i32, ho: i32, wo: i32, scratch: usize): void {
+  for (let plane = 0; plane < planes; plane++) {
+    for (let oy = 0; oy < ho; oy++) {
+      const firstRow = adaptiveStart(oy, h, ho), endRow = adaptiveEnd(oy, h, ho);
+      for (let ox = 0; ox < wo; ox++) {
+        const firstColumn = adaptiveStart(ox, w, wo), columns = adaptiveEnd(ox, w, wo) - firstColumn;
+        let sum: f32 = 0;
+        for (let row = firstRow; row < endRow; row++) sum += sumRow(x + ((<usize>(row * w + firstColumn)) << 2), columns, scratch);
+        store<f32>(y, sum / <f32>((endRow - firstRow) * columns));
+        y += 4;
+      }
+    }
+    x += (<usize>(h * w)) << 2;
+  }
+}
+
+export function adaptive_avg_pool2d_f32_gradient(gradY: usize, gradX: usize, planes: i32, h: i32, w: i32, ho: i32, wo: i32): void {
+  const planeBytes = (<usize>(h * w)) << 2;
+  for (let plane = 0; plane < planes; plane++) {
+    memory.fill(gradX, 0, planeBytes);
+    for (let oy = 0; oy < ho; oy++) {
+      const firstRow = adaptiveStart(oy, h, ho), endRow = adaptiveEnd(oy, h, ho);
+      for (let ox = 0; ox < wo; ox++) {
+        const firstColumn = adaptiveStart(ox, w, wo), columns = adaptiveEnd(ox, w, wo) - firstColumn;
+        const g = load<f32>(gradY) / <f32>((endRow - firstRow) * columns);
+        for (let row = firstRow; row < endRow; row++) addToRow(gradX + ((<usize>(row * w + firstColumn)) << 2), columns, g);
+        gradY += 4;
+      }
+    }
+    gradX += planeBytes;
   }
 }

@@ -1,5 +1,17 @@
-/** @file Max-pooling of planes [h, w] (a plane is one channel of one image) and its gradient. */
-import { anyAlignment, defineKernel, input, of, output, type Round, type Sizes, size } from './define.ts';
+/** @file Max-pooling and average-pooling of planes [h, w] (a plane is one channel of one image) and their gradients. */
+import {
+  anyAlignment,
+  defineKernel,
+  flag,
+  input,
+  of,
+  output,
+  type Round,
+  type Sizes,
+  scratch,
+  size,
+} from './define.ts';
+import { rowOrder, sumRow } from './row.ts';
 
 type Floats = Float32Array | Float64Array;
 
@@ -138,5 +150,205 @@ export const max_pool2d_f32_gradient = defineKernel({
       const at = Math.floor(out / (ho * wo)) * h * w + index;
       gradX[at] = round(gradX[at]! + gradY[out]!);
     }
+  },
+});
+
+const averageSizes = [
+  size('planes', 'images times channels'),
+  size('h', 'rows of x'),
+  size('w', 'columns of x'),
+  size('kh', 'rows of the window, >= 1'),
+  size('kw', 'columns of the window, >= 1'),
+  size('strideH', '>= 1'),
+  size('strideW', '>= 1'),
+  size('paddingH', 'rows of 0 outside on each side'),
+  size('paddingW', 'columns of 0 outside on each side'),
+  flag('countIncludePad', "1: divide by kh * kw (PyTorch's default); 0: by the elements of the window that are inside"),
+] as const;
+
+/** The values of `averageSizes`, in order. */
+type AverageNumbers = readonly [
+  planes: number,
+  h: number,
+  w: number,
+  kh: number,
+  kw: number,
+  strideH: number,
+  strideW: number,
+  paddingH: number,
+  paddingW: number,
+  countIncludePad: number,
+];
+
+/** A window: the part of it that is inside, and what its sum is divided by. */
+interface Window {
+  readonly firstRow: number;
+  readonly endRow: number;
+  readonly firstColumn: number;
+  readonly endColumn: number;
+  readonly divisor: number;
+}
+
+/** Calls `use` with every window of average-pooling, in order of (plane, oy, ox). */
+function eachWindow(
+  [planes, h, w, kh, kw, strideH, strideW, paddingH, paddingW, countIncludePad]: AverageNumbers,
+  use: (plane: number, out: number, window: Window) => void,
+): void {
+  const ho = poolOutputSize(h, kh, strideH, paddingH);
+  const wo = poolOutputSize(w, kw, strideW, paddingW);
+  for (let out = 0; out < planes * ho * wo; out++) {
+    const ox = out % wo;
+    const oy = ((out - ox) / wo) % ho;
+    const [top, left] = [oy * strideH - paddingH, ox * strideW - paddingW];
+    const [firstRow, firstColumn] = [Math.max(0, top), Math.max(0, left)];
+    const endRow = Math.max(firstRow, Math.min(h, top + kh));
+    const endColumn = Math.max(firstColumn, Math.min(w, left + kw));
+    const divisor = countIncludePad === 0 ? (endRow - firstRow) * (endColumn - firstColumn) : kh * kw;
+    use(Math.floor(out / (ho * wo)), out, { firstRow, endRow, firstColumn, endColumn, divisor });
+  }
+}
+
+/** Calls `use` with every window of adaptive average-pooling, in order of (plane, oy, ox). */
+function eachAdaptiveWindow(
+  [planes, h, w, ho, wo]: readonly [number, number, number, number, number],
+  use: (plane: number, out: number, window: Window) => void,
+): void {
+  for (let out = 0; out < planes * ho * wo; out++) {
+    const ox = out % wo;
+    const oy = ((out - ox) / wo) % ho;
+    const [firstRow, endRow] = [Math.floor((oy * h) / ho), Math.ceil(((oy + 1) * h) / ho)];
+    const [firstColumn, endColumn] = [Math.floor((ox * w) / wo), Math.ceil(((ox + 1) * w) / wo)];
+    const divisor = (endRow - firstRow) * (endColumn - firstColumn);
+    use(Math.floor(out / (ho * wo)), out, { firstRow, endRow, firstColumn, endColumn, divisor });
+  }
+}
+
+/** gradX += gradient / divisor, everywhere in the window. */
+function spread(round: Round, gradX: Floats, planeStart: number, w: number, gradient: number, window: Window): void {
+  const share = round(gradient / window.divisor);
+  for (let row = window.firstRow; row < window.endRow; row++) {
+    for (let column = window.firstColumn; column < window.endColumn; column++) {
+      const at = planeStart + row * w + column;
+      gradX[at] = round(gradX[at]! + share);
+    }
+  }
+}
+
+/** y = the mean of each window. */
+export const avg_pool2d_f32 = defineKernel({
+  name: 'avg_pool2d_f32',
+  summary:
+    'y[p, oy, ox] = sum of x[p] in the window from (oy * strideH - paddingH, ox * strideW - paddingW) / (countIncludePad ? kh * kw : elements inside)',
+  parameters: [
+    input('x', of('planes', 'h', 'w'), '[planes, h, w]'),
+    output('y', outputs, '[planes, ho, wo]'),
+    ...averageSizes,
+  ],
+  rules: {
+    order: 'Elements inside are added row by row, from +0; then the sum is divided.',
+    aliasing: 'none.',
+    alignment: anyAlignment,
+    edges: 'A window of padding only gives +0, or NaN (0 / 0) without countIncludePad; PyTorch refuses such padding.',
+  },
+  reference: (round: Round, x: Floats, y: Floats, ...numbers: AverageNumbers) => {
+    const [, h, w] = numbers;
+    eachWindow(numbers, (plane, out, { firstRow, endRow, firstColumn, endColumn, divisor }) => {
+      let sum = 0;
+      for (let row = firstRow; row < endRow; row++)
+        for (let column = firstColumn; column < endColumn; column++)
+          sum = round(sum + x[(plane * h + row) * w + column]!);
+      y[out] = sum / divisor;
+    });
+  },
+});
+
+/** gradX = the gradient of each mean, shared among its elements. */
+export const avg_pool2d_f32_gradient = defineKernel({
+  name: 'avg_pool2d_f32_gradient',
+  summary: 'gradX[p, i, j] = sum over the windows that hold (i, j) of gradY[p, oy, ox] / divisor, as in avg_pool2d_f32',
+  parameters: [
+    input('gradY', outputs, '[planes, ho, wo]'),
+    output('gradX', of('planes', 'h', 'w'), '[planes, h, w]'),
+    ...averageSizes,
+  ],
+  rules: {
+    order: 'gradX starts at +0; overlapping windows add gradY / divisor in order of (oy, ox).',
+    aliasing: 'none.',
+    alignment: anyAlignment,
+    edges: 'Elements in no window are +0.',
+  },
+  reference: (round: Round, gradY: Floats, gradX: Floats, ...numbers: AverageNumbers) => {
+    const [planes, h, w] = numbers;
+    gradX.fill(0, 0, planes * h * w);
+    eachWindow(numbers, (plane, out, window) => spread(round, gradX, plane * h * w, w, gradY[out]!, window));
+  },
+});
+
+const adaptiveSizes = [
+  size('planes', 'images times channels'),
+  size('h', 'rows of x'),
+  size('w', 'columns of x'),
+  size('ho', 'rows of y; 1 for the mean of the whole plane'),
+  size('wo', 'columns of y'),
+] as const;
+
+/** y = the means of ho x wo windows that cover the plane; 1 x 1 is global average-pooling. */
+export const adaptive_avg_pool2d_f32 = defineKernel({
+  name: 'adaptive_avg_pool2d_f32',
+  summary:
+    'y[p, oy, ox] = mean of x[p] in rows floor(oy * h / ho) .. ceil((oy + 1) * h / ho) - 1, columns likewise (ends of the window excluded)',
+  parameters: [
+    input('x', of('planes', 'h', 'w'), '[planes, h, w]'),
+    output('y', of('planes', 'ho', 'wo'), '[planes, ho, wo]'),
+    ...adaptiveSizes,
+    scratch('workspace', () => 128, 'partial sums'),
+  ],
+  rules: {
+    order: `Row sums of the window are added from +0, from top to bottom; then the sum is divided by the number of elements. Row sum: ${rowOrder}`,
+    aliasing: 'none.',
+    alignment: anyAlignment,
+    edges: 'An empty plane gives NaN (0 / 0).',
+  },
+  reference: (round: Round, x: Floats, y: Floats, planes: number, h: number, w: number, ho: number, wo: number) => {
+    eachAdaptiveWindow([planes, h, w, ho, wo], (plane, out, { firstRow, endRow, firstColumn, endColumn, divisor }) => {
+      let sum = 0;
+      for (let row = firstRow; row < endRow; row++)
+        sum = round(sum + sumRow(round, x, (plane * h + row) * w + firstColumn, endColumn - firstColumn));
+      y[out] = sum / divisor;
+    });
+  },
+});
+
+/** gradX = the gradient of each adaptive mean, shared among its elements. */
+export const adaptive_avg_pool2d_f32_gradient = defineKernel({
+  name: 'adaptive_avg_pool2d_f32_gradient',
+  summary:
+    'gradX[p, i, j] = sum over the windows of adaptive_avg_pool2d_f32 that hold (i, j) of gradY[p, oy, ox] / elements',
+  parameters: [
+    input('gradY', of('planes', 'ho', 'wo'), '[planes, ho, wo]'),
+    output('gradX', of('planes', 'h', 'w'), '[planes, h, w]'),
+    ...adaptiveSizes,
+  ],
+  rules: {
+    order:
+      'gradX starts at +0; windows (neighbours overlap where h is no multiple of ho) add gradY / elements in order of (oy, ox).',
+    aliasing: 'none.',
+    alignment: anyAlignment,
+    edges: 'ho 0 or wo 0 gives +0.',
+  },
+  reference: (
+    round: Round,
+    gradY: Floats,
+    gradX: Floats,
+    planes: number,
+    h: number,
+    w: number,
+    ho: number,
+    wo: number,
+  ) => {
+    gradX.fill(0, 0, planes * h * w);
+    eachAdaptiveWindow([planes, h, w, ho, wo], (plane, out, window) =>
+      spread(round, gradX, plane * h * w, w, gradY[out]!, window),
+    );
   },
 });

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { callArrays } from '../../kernels/index.ts';
-import { max_pool2d_f32, max_pool2d_f32_gradient, poolOutputSize } from '../../kernels/pool.ts';
+import { callArrays, referenceArrays } from '../../kernels/index.ts';
+import {
+  adaptive_avg_pool2d_f32,
+  adaptive_avg_pool2d_f32_gradient,
+  avg_pool2d_f32,
+  avg_pool2d_f32_gradient,
+  max_pool2d_f32,
+  max_pool2d_f32_gradient,
+  poolOutputSize,
+} from '../../kernels/pool.ts';
+import { Random } from '../../src/random.ts';
 
 interface Settings {
   readonly h: number;
@@ -92,5 +101,126 @@ describe('max_pool2d_f32_gradient', () => {
       wo,
     });
     expect([...gradX]).toEqual([0, 0, 0, 0, 1111, 0, 0, 0, 0]);
+  });
+});
+
+const random64 = (length: number, seed: number): Float64Array => {
+  const random = new Random(seed);
+  return Float64Array.from({ length }, () => random.normal());
+};
+const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+
+function expectNear(actual: ArrayLike<number>, expected: readonly number[], tolerance: number): void {
+  expect(actual.length).toBe(expected.length);
+  expected.forEach((value, i) => {
+    expect(Math.abs(actual[i]! - value), `element ${i}`).toBeLessThan(tolerance);
+  });
+}
+
+/** Element (i, j) of a plane, and 0 around it. */
+const padded = (x: ArrayLike<number>, h: number, w: number, i: number, j: number): number =>
+  i >= 0 && i < h && j >= 0 && j < w ? x[i * w + j]! : 0;
+
+describe('avg_pool2d_f32', () => {
+  const average = (values: readonly number[], sizes: Omit<Settings, 'padding'> & { padding: number }, pads: 0 | 1) => {
+    const { h, w, k, stride, padding } = sizes;
+    const [ho, wo] = [poolOutputSize(h, k, stride, padding), poolOutputSize(w, k, stride, padding)];
+    const y = new Float32Array(ho * wo);
+    const window = { kh: k, kw: k, strideH: stride, strideW: stride, paddingH: padding, paddingW: padding };
+    callArrays(avg_pool2d_f32, { x: Float32Array.from(values), y, planes: 1, h, w, ...window, countIncludePad: pads });
+    return [...y];
+  };
+
+  it('takes the mean of each window, counting the padding or not', () => {
+    const x = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    expect(average(x, { h: 3, w: 3, k: 2, stride: 1, padding: 0 }, 1)).toEqual([3, 4, 6, 7]);
+    // nn.AvgPool2d(2, 2, padding=1)
+    expect(average(x, { h: 3, w: 3, k: 2, stride: 2, padding: 1 }, 1)).toEqual([0.25, 1.25, 2.75, 7]);
+    expect(average(x, { h: 3, w: 3, k: 2, stride: 2, padding: 1 }, 0)).toEqual([1, 2.5, 5.5, 7]);
+  });
+
+  const [h, w, kh, kw, strideH, strideW, paddingH, paddingW] = [6, 13, 3, 2, 2, 1, 1, 1] as const;
+  const [ho, wo] = [poolOutputSize(h, kh, strideH, paddingH), poolOutputSize(w, kw, strideW, paddingW)];
+  const shape = { planes: 1, h, w, kh, kw, strideH, strideW, paddingH, paddingW };
+  const x = random64(h * w, 1);
+
+  it.each([0, 1])('is a sum over the padded plane, by the sum of ones (countIncludePad %i)', (countIncludePad) => {
+    const ones = new Float64Array(h * w).fill(1);
+    const expected = Array.from({ length: ho * wo }, (_, out) => {
+      const [top, left] = [Math.floor(out / wo) * strideH - paddingH, (out % wo) * strideW - paddingW];
+      const over = (plane: Float64Array): number => {
+        let sum = 0;
+        for (let k = 0; k < kh * kw; k++) sum += padded(plane, h, w, top + Math.floor(k / kw), left + (k % kw));
+        return sum;
+      };
+      return over(x) / (countIncludePad === 1 ? kh * kw : over(ones));
+    });
+    const [y, single] = [new Float64Array(ho * wo), new Float32Array(ho * wo)];
+    referenceArrays(avg_pool2d_f32, { x, y, ...shape, countIncludePad });
+    expectNear(y, expected, 1e-14);
+    callArrays(avg_pool2d_f32, { x: Float32Array.from(x), y: single, ...shape, countIncludePad });
+    // Six numbers below 4: their rounding, five sums below 24, a quotient.
+    expectNear(single, expected, 30 * 2 ** -24);
+  });
+
+  it.each([0, 1])('has the adjoint as gradient (countIncludePad %i)', (countIncludePad) => {
+    const g = random64(ho * wo, 2);
+    const [y, gradX] = [new Float64Array(ho * wo), new Float64Array(h * w)];
+    referenceArrays(avg_pool2d_f32, { x, y, ...shape, countIncludePad });
+    referenceArrays(avg_pool2d_f32_gradient, { gradY: g, gradX, ...shape, countIncludePad });
+    expect(dot(y, g)).toBeCloseTo(dot(x, gradX), 12);
+    const single = new Float32Array(h * w);
+    callArrays(avg_pool2d_f32_gradient, { gradY: Float32Array.from(g), gradX: single, ...shape, countIncludePad });
+    // At most four windows on an element, gradients below 4.
+    expectNear(single, [...gradX], 40 * 2 ** -24);
+  });
+});
+
+describe('adaptive_avg_pool2d_f32', () => {
+  it('is the mean of the plane for one window', () => {
+    const y = new Float32Array(2);
+    callArrays(adaptive_avg_pool2d_f32, {
+      x: Float32Array.of(1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60),
+      y,
+      planes: 2,
+      h: 2,
+      w: 3,
+      ho: 1,
+      wo: 1,
+    });
+    expect([...y]).toEqual([3.5, 35]);
+  });
+
+  const [h, w, ho, wo] = [5, 17, 3, 7] as const;
+  const shape = { planes: 1, h, w, ho, wo };
+  const x = random64(h * w, 3);
+  /** Element `at` of `size` counts for window `i` of `count` when their stretches of the unit interval overlap. */
+  const overlaps = (at: number, size: number, i: number, count: number): boolean =>
+    at * count < (i + 1) * size && (at + 1) * count > i * size;
+
+  it('is the mean of the elements that a window overlaps', () => {
+    const expected = Array.from({ length: ho * wo }, (_, out) => {
+      const members = [...x].filter(
+        (_, at) => overlaps(Math.floor(at / w), h, Math.floor(out / wo), ho) && overlaps(at % w, w, out % wo, wo),
+      );
+      return members.reduce((sum, value) => sum + value, 0) / members.length;
+    });
+    const [y, single] = [new Float64Array(ho * wo), new Float32Array(ho * wo)];
+    referenceArrays(adaptive_avg_pool2d_f32, { x, y, ...shape });
+    expectNear(y, expected, 1e-14);
+    callArrays(adaptive_avg_pool2d_f32, { x: Float32Array.from(x), y: single, ...shape });
+    // Up to 12 numbers below 4, partial sums below 48.
+    expectNear(single, expected, 48 * 2 ** -24);
+  });
+
+  it('has the adjoint as gradient', () => {
+    const g = random64(ho * wo, 4);
+    const [y, gradX] = [new Float64Array(ho * wo), new Float64Array(h * w)];
+    referenceArrays(adaptive_avg_pool2d_f32, { x, y, ...shape });
+    referenceArrays(adaptive_avg_pool2d_f32_gradient, { gradY: g, gradX, ...shape });
+    expect(dot(y, g)).toBeCloseTo(dot(x, gradX), 12);
+    const single = new Float32Array(h * w);
+    callArrays(adaptive_avg_pool2d_f32_gradient, { gradY: Float32Array.from(g), gradX: single, ...shape });
+    expectNear(single, [...gradX], 40 * 2 ** -24);
   });
 });

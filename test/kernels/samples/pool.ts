@@ -1,5 +1,13 @@
 import fc from 'fast-check';
-import { max_pool2d_f32, max_pool2d_f32_gradient, poolOutputSize } from '../../../kernels/pool.ts';
+import {
+  adaptive_avg_pool2d_f32,
+  adaptive_avg_pool2d_f32_gradient,
+  avg_pool2d_f32,
+  avg_pool2d_f32_gradient,
+  max_pool2d_f32,
+  max_pool2d_f32_gradient,
+  poolOutputSize,
+} from '../../../kernels/pool.ts';
 import type { KernelSamples, Numbers } from '../harness.ts';
 
 function pool(
@@ -52,7 +60,41 @@ const gradientNumbers = numbers.map((n) => ({
   wo: poolOutputSize(n.w!, n.kw!, n.strideW!, n.paddingW!),
 }));
 
+/** Both divisors; the fast path takes four windows of stride 1 or 2 at a time, so every number of them, in and out of the padding. */
+const averageGrid = [0, 1].flatMap((countIncludePad) => [
+  ...grid.map((sizes) => ({ ...sizes, countIncludePad })),
+  ...[1, 2].flatMap((stride) =>
+    Array.from({ length: 12 }, (_, i) => ({
+      ...pool(2, 4, i + 3, [2, 3], [1, stride], [1, i % 2]),
+      countIncludePad,
+    })),
+  ),
+]);
+const averageNumbers = fc
+  .tuple(numbers, fc.constantFrom(0, 1))
+  .map(([sizes, countIncludePad]) => ({ ...sizes, countIncludePad }));
+const adaptiveGrid = [
+  ...[1, 2, 3, 4, 5, 7].map((wo) => ({ planes: 2, h: 5, w: 7, ho: 3, wo })),
+  { planes: 3, h: 7, w: 7, ho: 1, wo: 1 },
+  { planes: 1, h: 2, w: 1030, ho: 1, wo: 1 },
+  { planes: 2, h: 2, w: 3, ho: 4, wo: 5 },
+  { planes: 2, h: 0, w: 3, ho: 1, wo: 2 },
+  { planes: 2, h: 3, w: 3, ho: 0, wo: 2 },
+  { planes: 0, h: 3, w: 3, ho: 1, wo: 2 },
+];
+const adaptiveNumbers = fc.record({
+  planes: fc.nat(3),
+  h: fc.integer({ min: 1, max: 9 }),
+  w: fc.integer({ min: 1, max: 40 }),
+  ho: fc.integer({ min: 1, max: 6 }),
+  wo: fc.integer({ min: 1, max: 6 }),
+});
+
 export default [
+  { kernel: avg_pool2d_f32, grid: averageGrid, numbers: averageNumbers, exact: false },
+  { kernel: avg_pool2d_f32_gradient, grid: averageGrid, numbers: averageNumbers, exact: false },
+  { kernel: adaptive_avg_pool2d_f32, grid: adaptiveGrid, numbers: adaptiveNumbers, exact: false },
+  { kernel: adaptive_avg_pool2d_f32_gradient, grid: adaptiveGrid, numbers: adaptiveNumbers, exact: false },
   { kernel: max_pool2d_f32, grid, numbers: numbers.map((n) => ({ ...n, paddingH: 0 })), exact: true },
   {
     kernel: max_pool2d_f32_gradient,
