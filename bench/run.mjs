@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [name ...] [--seconds N] [--json FILE]`: runs every `bench/<name>.bench.mjs` whose name contains one of the given words (all
- * without words), one after the other. A benchmark's default export takes `{ seconds }` (per row or group of rows), prints its own lines and
+ * `npm run bench -- [name ...] [--seconds N] [--json FILE]`: runs every `bench/<name>.bench.mjs` whose name is or else contains one of the given
+ * words (all without words), one after the other. A benchmark's default export takes `{ seconds }` (per row or group of rows), prints its own lines and
  * returns plain results. `--json` writes them with the machine's name and the versions, to be stored beside a claim.
  */
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,8 @@ const suffix = '.bench.mjs';
 const names = readdirSync(new URL('.', import.meta.url))
   .filter((file) => file.endsWith(suffix))
   .map((file) => file.slice(0, -suffix.length));
-const chosen = names.filter((name) => positionals.length === 0 || positionals.some((word) => name.includes(word)));
+const isMeant = (name) => (word) => (names.includes(word) ? name === word : name.includes(word));
+const chosen = names.filter((name) => positionals.length === 0 || positionals.some(isMeant(name)));
 if (chosen.length === 0) {
   console.error(`bench: no benchmark is named like ${positionals.join(', ')}. There are: ${names.join(', ')}.`);
   process.exit(1);

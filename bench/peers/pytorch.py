@@ -87,7 +87,8 @@ def blas():
     except OSError:
         return "unknown"
     files = {line.split()[-1] for line in maps.splitlines() if "/" in line}
-    known = sorted(file for file in files if any(word in file.rsplit("/", 1)[-1] for word in ("blas", "mkl_", "blis")))
+    known = [file for file in files if any(word in file.rsplit("/", 1)[-1] for word in ("blas", "mkl_", "blis"))]
+    known.sort(key=lambda file: ("openblas" not in file.rsplit("/", 1)[-1], file))
     for file in known:
         set_threads = getattr(ctypes.CDLL(file), "openblas_set_num_threads", None)
         if set_threads is not None:
