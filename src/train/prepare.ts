@@ -1,8 +1,8 @@
 /** @file From a batch of records to the tensors that a model takes. */
-import type { Columns } from '../data/columns.ts';
+import type { Column, Columns } from '../data/columns.ts';
 import type { NumericArray } from '../dtype.ts';
 import { type FunctionSpec, resolveFunction } from '../engine/functions.ts';
-import { ArgumentError, EngineError } from '../errors.ts';
+import { ArgumentError, DTypeError, EngineError } from '../errors.ts';
 import type { Shape } from '../shape.ts';
 import { fromTypedArray } from '../tensor/create.ts';
 import { isTensor, type Tensor } from '../tensor/tensor.ts';
@@ -63,11 +63,16 @@ function byFieldNames({ count, fields }: Columns): PreparedBatch {
       { names },
     );
   }
-  const shaped = ({ data, shape }: { data: NumericArray; shape: Shape }): ShapedValues => ({
-    data,
-    shape: [count, ...shape],
-  });
-  return target === undefined ? { input: shaped(input) } : { input: shaped(input), target: shaped(target) };
+  const shaped = (name: string, { data, shape, dtype }: Column): ShapedValues => {
+    if (dtype !== 'float64') return { data, shape: [count, ...shape] };
+    throw new DTypeError(
+      `prepare: ${name} must be float32, int32, uint8 or bool, got float64, which plain numbers are. Say what they are, as in ` +
+        `cache({ ${name}: { dtype: '${name === 'target' ? 'int32' : 'float32'}', shape: [${shape}] }, ... }), or pass prepare.`,
+      { field: name },
+    );
+  };
+  const prepared = { input: shaped('input', input) };
+  return target === undefined ? prepared : { ...prepared, target: shaped('target', target) };
 }
 
 function toTensor(value: Tensor | ShapedValues): Tensor {
