@@ -139,13 +139,6 @@ export function layer_norm_f32_gradient(
   if (gradBias) endColumns(biasLevels, gradBias, columns, rowBytes, block);
 }
 
-/** The sum of one plane. One element is itself: the sum over the images starts from +0, so that -0 makes no difference. */
-// @ts-ignore: decorator
-@inline
-function sumPlane(x: usize, inner: i32, tree: usize): f32 {
-  return inner == 1 ? load<f32>(x) : sumRow(x, inner, tree);
-}
-
 /** y = (x - mean) * rstd * weight + bias on one plane; `scales` and `shifts` say whether there are weight and bias. */
 // @ts-ignore: decorator
 @inline
@@ -176,6 +169,84 @@ function normalizeChannel(
   }
 }
 
+/** What is summed over the rows of [images, channels] (planes of one element). */
+const PLAIN: i32 = 0;
+const SQUARED: i32 = 1;
+const TIMES_NORMAL: i32 = 2;
+
+/** Adds one row to the sums: x, (x - mean)^2, or d * ((x - mean) * rstd). */
+// @ts-ignore: decorator
+@inline
+function addRow(mode: i32, x: usize, d: usize, mean: usize, rstd: usize, sums: usize, at: usize, part: i32): void {
+  let v = loadSome(x + at, part);
+  if (mode != PLAIN) v = f32x4.sub(v, loadSome(mean + at, part));
+  if (mode == SQUARED) v = f32x4.mul(v, v);
+  if (mode == TIMES_NORMAL) v = f32x4.mul(loadSome(d + at, part), f32x4.mul(v, loadSome(rstd + at, part)));
+  v128.store(sums + at, f32x4.add(v128.load(sums + at), v));
+}
+
+/** totals[c] = the sum over the images, in the order of columns; `workspace` holds a row of sums and the levels of the pairing. */
+// @ts-ignore: decorator
+@inline
+function sumImages(
+  mode: i32, x: usize, d: usize, mean: usize, rstd: usize, totals: usize, images: i32, channels: i32, workspace: usize,
+): void {
+  const rowBytes = paddedBytes(channels);
+  const levels = workspace + rowBytes;
+  const whole = channels & ~3;
+  for (let at: usize = 0; at < rowBytes; at += 16) v128.store(workspace + at, f32x4.splat(0));
+  let block = 0;
+  for (let image = 0; image < images; image++) {
+    let i = 0;
+    for (; i < whole; i += 4) addRow(mode, x, d, mean, rstd, workspace, (<usize>i) << 2, 0);
+    if (i < channels) addRow(mode, x, d, mean, rstd, workspace, (<usize>i) << 2, channels - i);
+    x += (<usize>channels) << 2;
+    d += (<usize>channels) << 2;
+    if ((image + 1) % COLUMN_BLOCK == 0 || image + 1 == images) endBlock(workspace, levels, rowBytes, block++);
+  }
+  endColumns(levels, totals, channels, rowBytes, block);
+}
+
+// @ts-ignore: decorator
+@inline
+function divideAll(x: usize, length: i32, divisor: f32): void {
+  for (let i = 0; i < length; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = partAt(i, length);
+    storeSome(x + at, f32x4.div(loadSome(x + at, part), f32x4.splat(divisor)), part);
+  }
+}
+
+/** 1 / sqrt(variance + epsilon) of four channels. */
+// @ts-ignore: decorator
+@inline
+function rstdOf4(variance: v128, epsilon: f32): v128 {
+  return f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.add(variance, f32x4.splat(epsilon))));
+}
+
+/** As normalizeChannel on planes of one element, four (or `part`) channels at a time; rstd from the variance, stored if asked for. */
+function normalizeColumns(
+  x: usize, y: usize, weight: usize, bias: usize, mean: usize, variance: usize, rstd: usize, images: i32, channels: i32, epsilon: f32,
+): void {
+  const rowBytes = (<usize>channels) << 2;
+  for (let i = 0; i < channels; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = partAt(i, channels);
+    const m = loadSome(mean + at, part), r = rstdOf4(loadSome(variance + at, part), epsilon);
+    const w = weight ? loadSome(weight + at, part) : r, b = bias ? loadSome(bias + at, part) : r;
+    if (rstd) storeSome(rstd + at, r, part);
+    let from = x + at, to = y + at;
+    for (let image = 0; image < images; image++) {
+      let v = f32x4.mul(f32x4.sub(loadSome(from, part), m), r);
+      if (weight) v = f32x4.mul(v, w);
+      if (bias) v = f32x4.add(v, b);
+      storeSome(to, v, part);
+      from += rowBytes;
+      to += rowBytes;
+    }
+  }
+}
+
 export function batch_norm_f32(
   x: usize, weight: usize, bias: usize, y: usize, mean: usize, variance: usize, rstd: usize, images: i32, channels: i32, inner: i32,
   epsilon: f32, scratch: usize,
@@ -184,15 +255,23 @@ export function batch_norm_f32(
   const imageBytes = <usize>channels * planeBytes;
   const squares = scratch + TREE_BYTES, sums = squares + paddedBytes(inner);
   const count = <f32>(images * inner);
+  if (inner == 1) {
+    sumImages(PLAIN, x, x, mean, mean, mean, images, channels, scratch);
+    divideAll(mean, channels, count);
+    sumImages(SQUARED, x, x, mean, mean, variance, images, channels, scratch);
+    divideAll(variance, channels, count);
+    normalizeColumns(x, y, weight, bias, mean, variance, rstd, images, channels, epsilon);
+    return;
+  }
   for (let c = 0; c < channels; c++) {
     const channel = (<usize>c) << 2;
     for (let image = 0; image < images; image++) {
-      store<f32>(sums + ((<usize>image) << 2), sumPlane(x + <usize>image * imageBytes, inner, scratch));
+      store<f32>(sums + ((<usize>image) << 2), sumRow(x + <usize>image * imageBytes, inner, scratch));
     }
     const m = sumRow(sums, images, scratch) / count;
     for (let image = 0; image < images; image++) {
       squareDifferences(x + <usize>image * imageBytes, squares, inner, m);
-      store<f32>(sums + ((<usize>image) << 2), sumPlane(squares, inner, scratch));
+      store<f32>(sums + ((<usize>image) << 2), sumRow(squares, inner, scratch));
     }
     const v = sumRow(sums, images, scratch) / count;
     const r = rstdOf(v, epsilon);
@@ -210,6 +289,10 @@ export function batch_norm_f32_inference(
 ): void {
   const planeBytes = (<usize>inner) << 2;
   const imageBytes = <usize>channels * planeBytes;
+  if (inner == 1) {
+    normalizeColumns(x, y, weight, bias, mean, variance, 0, images, channels, epsilon);
+    return;
+  }
   for (let c = 0; c < channels; c++) {
     const channel = (<usize>c) << 2;
     const r = rstdOf(load<f32>(variance + channel), epsilon);
@@ -230,10 +313,46 @@ function multiplyNormal(gradY: usize, x: usize, products: usize, length: i32, me
   }
 }
 
+/** batch_norm_f32_gradient on planes of one element. `workspace`: two rows of totals, then as in sumImages. */
+function columnsGradient(
+  gradY: usize, x: usize, weight: usize, mean: usize, rstd: usize, gradX: usize, gradWeight: usize, gradBias: usize,
+  images: i32, channels: i32, training: i32, workspace: usize,
+): void {
+  const rowBytes = (<usize>channels) << 2;
+  const biasSums = workspace, weightSums = workspace + paddedBytes(channels), rest = weightSums + paddedBytes(channels);
+  sumImages(PLAIN, gradY, x, mean, rstd, biasSums, images, channels, rest);
+  sumImages(TIMES_NORMAL, x, gradY, mean, rstd, weightSums, images, channels, rest);
+  const count = f32x4.splat(<f32>images);
+  for (let i = 0; i < channels; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = partAt(i, channels);
+    const m = loadSome(mean + at, part), r = loadSome(rstd + at, part);
+    const biasSum = loadSome(biasSums + at, part), weightSum = loadSome(weightSums + at, part);
+    const a = f32x4.div(biasSum, count), b = f32x4.div(weightSum, count);
+    const scale = weight ? f32x4.mul(loadSome(weight + at, part), r) : r;
+    let position = at;
+    for (let image = 0; image < images; image++) {
+      let d = loadSome(gradY + position, part);
+      if (training) {
+        const normal = f32x4.mul(f32x4.sub(loadSome(x + position, part), m), r);
+        d = f32x4.sub(f32x4.sub(d, a), f32x4.mul(normal, b));
+      }
+      storeSome(gradX + position, f32x4.mul(d, scale), part);
+      position += rowBytes;
+    }
+    if (gradWeight) storeSome(gradWeight + at, weightSum, part);
+    if (gradBias) storeSome(gradBias + at, biasSum, part);
+  }
+}
+
 export function batch_norm_f32_gradient(
   gradY: usize, x: usize, weight: usize, mean: usize, rstd: usize, gradX: usize, gradWeight: usize, gradBias: usize,
   images: i32, channels: i32, inner: i32, training: i32, scratch: usize,
 ): void {
+  if (inner == 1) {
+    columnsGradient(gradY, x, weight, mean, rstd, gradX, gradWeight, gradBias, images, channels, training, scratch);
+    return;
+  }
   const planeBytes = (<usize>inner) << 2;
   const imageBytes = <usize>channels * planeBytes;
   const products = scratch + TREE_BYTES, biasSums = products + paddedBytes(inner), weightSums = biasSums + paddedBytes(images);
@@ -243,9 +362,9 @@ export function batch_norm_f32_gradient(
     const m = load<f32>(mean + channel), r = load<f32>(rstd + channel);
     for (let image = 0; image < images; image++) {
       const at = <usize>image * imageBytes, to = (<usize>image) << 2;
-      store<f32>(biasSums + to, sumPlane(gradY + at, inner, scratch));
+      store<f32>(biasSums + to, sumRow(gradY + at, inner, scratch));
       multiplyNormal(gradY + at, x + at, products, inner, m, r);
-      store<f32>(weightSums + to, sumPlane(products, inner, scratch));
+      store<f32>(weightSums + to, sumRow(products, inner, scratch));
     }
     const biasSum = sumRow(biasSums, images, scratch), weightSum = sumRow(weightSums, images, scratch);
     const a = f32x4.splat(biasSum / count), b = f32x4.splat(weightSum / count);

@@ -2,7 +2,7 @@
 // Scratch: 128 bytes for the tree of sumRow, then one row (log_softmax, softmax_gradient) or one float per row (losses).
 import { exp4, log4 } from './math';
 import { maxRow, sumRow } from './row';
-import { loadPart, loadSome, storePart, storeSome } from './vector';
+import { loadPart, storePart } from './vector';
 
 const TREE_BYTES: usize = 128;
 
@@ -22,19 +22,16 @@ function logOf(x: f32): f32 {
 export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch: usize): void {
   if (columns == 0) return;
   const rowBytes = (<usize>columns) << 2;
+  const whole = rowBytes & ~15;
+  const part = columns & 3;
   for (let row = 0; row < rows; row++) {
     const shift = shiftOf(x, columns);
-    for (let i = 0; i < columns; i += 4) {
-      const at = (<usize>i) << 2;
-      const part = columns - i < 4 ? columns - i : 0;
-      storeSome(y + at, exp4(f32x4.sub(loadSome(x + at, part), shift)), part);
-    }
+    let at: usize = 0;
+    for (; at < whole; at += 16) v128.store(y + at, exp4(f32x4.sub(v128.load(x + at), shift)));
+    if (part) storePart(y + at, exp4(f32x4.sub(loadPart(x + at, part), shift)), part);
     const total = f32x4.splat(sumRow(y, columns, scratch));
-    for (let i = 0; i < columns; i += 4) {
-      const at = (<usize>i) << 2;
-      const part = columns - i < 4 ? columns - i : 0;
-      storeSome(y + at, f32x4.div(loadSome(y + at, part), total), part);
-    }
+    for (at = 0; at < whole; at += 16) v128.store(y + at, f32x4.div(v128.load(y + at), total));
+    if (part) storePart(y + at, f32x4.div(loadPart(y + at, part), total), part);
     x += rowBytes;
     y += rowBytes;
   }
@@ -42,19 +39,18 @@ export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch
 
 export function softmax_f32_gradient(gradY: usize, y: usize, gradX: usize, rows: i32, columns: i32, scratch: usize): void {
   const rowBytes = (<usize>columns) << 2;
+  const whole = rowBytes & ~15;
+  const part = columns & 3;
   const products = scratch + TREE_BYTES;
   for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < columns; i += 4) {
-      const at = (<usize>i) << 2;
-      const part = columns - i < 4 ? columns - i : 0;
-      storeSome(products + at, f32x4.mul(loadSome(gradY + at, part), loadSome(y + at, part)), part);
-    }
+    let at: usize = 0;
+    for (; at < whole; at += 16) v128.store(products + at, f32x4.mul(v128.load(gradY + at), v128.load(y + at)));
+    if (part) storePart(products + at, f32x4.mul(loadPart(gradY + at, part), loadPart(y + at, part)), part);
     const sum = f32x4.splat(sumRow(products, columns, scratch));
-    for (let i = 0; i < columns; i += 4) {
-      const at = (<usize>i) << 2;
-      const part = columns - i < 4 ? columns - i : 0;
-      storeSome(gradX + at, f32x4.mul(loadSome(y + at, part), f32x4.sub(loadSome(gradY + at, part), sum)), part);
+    for (at = 0; at < whole; at += 16) {
+      v128.store(gradX + at, f32x4.mul(v128.load(y + at), f32x4.sub(v128.load(gradY + at), sum)));
     }
+    if (part) storePart(gradX + at, f32x4.mul(loadPart(y + at, part), f32x4.sub(loadPart(gradY + at, part), sum)), part);
     gradY += rowBytes;
     y += rowBytes;
     gradX += rowBytes;

@@ -51,6 +51,25 @@ function meanOfSquares(old: v128, g: v128, share: f32, rest: f32): v128 {
   return f32x4.add(f32x4.mul(f32x4.splat(rest), old), f32x4.mul(f32x4.mul(f32x4.splat(share), g), g));
 }
 
+// @ts-ignore: decorator
+@inline
+function adamStep(
+  weight: usize, gradient: usize, mean: usize, square: usize, weightOut: usize, meanOut: usize, squareOut: usize, i: i32, part: i32,
+  size: v128, beta1: f32, share1: f32, beta2: f32, share2: f32, root: v128, added: v128, decay: v128, kept: v128, couples: bool, shrinks: bool,
+): void {
+  const at = (<usize>i) << 2;
+  let w = loadSome(weight + at, part);
+  let g = loadSome(gradient + at, part);
+  if (couples) g = f32x4.add(g, f32x4.mul(decay, w));
+  if (shrinks) w = f32x4.mul(w, kept);
+  const m = lerp(loadSome(mean + at, part), g, share1, beta1);
+  const v = meanOfSquares(loadSome(square + at, part), g, share2, beta2);
+  const divisor = f32x4.add(f32x4.div(f32x4.sqrt(v), root), added);
+  storeSome(weightOut + at, f32x4.sub(w, f32x4.div(f32x4.mul(size, m), divisor)), part);
+  storeSome(meanOut + at, m, part);
+  storeSome(squareOut + at, v, part);
+}
+
 export function adam_f32(
   weight: usize, gradient: usize, mean: usize, square: usize, weightOut: usize, meanOut: usize, squareOut: usize, length: i32,
   stepSize: f32, beta1: f32, share1: f32, beta2: f32, share2: f32, correctionRoot: f32, epsilon: f32, weightDecay: f32, decoupled: i32,
@@ -59,20 +78,48 @@ export function adam_f32(
   const decay = f32x4.splat(weightDecay), kept = f32x4.splat(1 - weightDecay);
   const couples = weightDecay != 0 && !decoupled;
   const shrinks = weightDecay != 0 && decoupled != 0;
-  for (let i = 0; i < length; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = length - i < 4 ? length - i : 0;
-    let w = loadSome(weight + at, part);
-    let g = loadSome(gradient + at, part);
-    if (couples) g = f32x4.add(g, f32x4.mul(decay, w));
-    if (shrinks) w = f32x4.mul(w, kept);
-    const m = lerp(loadSome(mean + at, part), g, share1, beta1);
-    const v = meanOfSquares(loadSome(square + at, part), g, share2, beta2);
-    const divisor = f32x4.add(f32x4.div(f32x4.sqrt(v), root), added);
-    storeSome(weightOut + at, f32x4.sub(w, f32x4.div(f32x4.mul(size, m), divisor)), part);
-    storeSome(meanOut + at, m, part);
-    storeSome(squareOut + at, v, part);
+  let i = 0;
+  for (; i + 4 <= length; i += 4) {
+    adamStep(
+      weight, gradient, mean, square, weightOut, meanOut, squareOut, i, 0,
+      size, beta1, share1, beta2, share2, root, added, decay, kept, couples, shrinks,
+    );
   }
+  if (i < length) {
+    adamStep(
+      weight, gradient, mean, square, weightOut, meanOut, squareOut, i, length - i,
+      size, beta1, share1, beta2, share2, root, added, decay, kept, couples, shrinks,
+    );
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function rmspropStep(
+  weight: usize, gradient: usize, square: usize, mean: usize, momentumBuffer: usize, weightOut: usize, squareOut: usize, meanOut: usize,
+  momentumOut: usize, i: i32, part: i32, rate: v128, alpha: f32, share: f32, added: v128, decay: v128, factor: v128, decays: bool,
+): void {
+  const at = (<usize>i) << 2;
+  const w = loadSome(weight + at, part);
+  let g = loadSome(gradient + at, part);
+  if (decays) g = f32x4.add(g, f32x4.mul(decay, w));
+  const v = meanOfSquares(loadSome(square + at, part), g, share, alpha);
+  let spread = v;
+  if (meanOut) {
+    const m = lerp(mean ? loadSome(mean + at, part) : f32x4.splat(0), g, share, alpha);
+    spread = f32x4.sub(v, f32x4.mul(m, m));
+    storeSome(meanOut + at, m, part);
+  }
+  const divisor = f32x4.add(f32x4.sqrt(spread), added);
+  if (momentumOut) {
+    let buffer = momentumBuffer ? loadSome(momentumBuffer + at, part) : f32x4.splat(0);
+    buffer = f32x4.add(f32x4.mul(factor, buffer), f32x4.div(g, divisor));
+    storeSome(weightOut + at, f32x4.sub(w, f32x4.mul(rate, buffer)), part);
+    storeSome(momentumOut + at, buffer, part);
+  } else {
+    storeSome(weightOut + at, f32x4.sub(w, f32x4.div(f32x4.mul(rate, g), divisor)), part);
+  }
+  storeSome(squareOut + at, v, part);
 }
 
 export function rmsprop_f32(
@@ -81,35 +128,35 @@ export function rmsprop_f32(
 ): void {
   const rate = f32x4.splat(lr), added = f32x4.splat(epsilon), decay = f32x4.splat(weightDecay), factor = f32x4.splat(momentum);
   const decays = weightDecay != 0;
-  for (let i = 0; i < length; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = length - i < 4 ? length - i : 0;
-    const w = loadSome(weight + at, part);
-    let g = loadSome(gradient + at, part);
-    if (decays) g = f32x4.add(g, f32x4.mul(decay, w));
-    const v = meanOfSquares(loadSome(square + at, part), g, share, alpha);
-    let spread = v;
-    let m = v;
-    if (meanOut) {
-      m = mean ? loadSome(mean + at, part) : f32x4.splat(0);
-      m = lerp(m, g, share, alpha);
-      spread = f32x4.sub(v, f32x4.mul(m, m));
-    }
-    const divisor = f32x4.add(f32x4.sqrt(spread), added);
-    let updated: v128;
-    let buffer = v;
-    if (momentumOut) {
-      buffer = momentumBuffer ? loadSome(momentumBuffer + at, part) : f32x4.splat(0);
-      buffer = f32x4.add(f32x4.mul(factor, buffer), f32x4.div(g, divisor));
-      updated = f32x4.sub(w, f32x4.mul(rate, buffer));
-    } else {
-      updated = f32x4.sub(w, f32x4.div(f32x4.mul(rate, g), divisor));
-    }
-    storeSome(weightOut + at, updated, part);
-    storeSome(squareOut + at, v, part);
-    if (meanOut) storeSome(meanOut + at, m, part);
-    if (momentumOut) storeSome(momentumOut + at, buffer, part);
+  let i = 0;
+  for (; i + 4 <= length; i += 4) {
+    rmspropStep(
+      weight, gradient, square, mean, momentumBuffer, weightOut, squareOut, meanOut, momentumOut, i, 0,
+      rate, alpha, share, added, decay, factor, decays,
+    );
   }
+  if (i < length) {
+    rmspropStep(
+      weight, gradient, square, mean, momentumBuffer, weightOut, squareOut, meanOut, momentumOut, i, length - i,
+      rate, alpha, share, added, decay, factor, decays,
+    );
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function adagradStep(
+  weight: usize, gradient: usize, sum: usize, weightOut: usize, sumOut: usize, i: i32, part: i32,
+  rate: v128, added: v128, decay: v128, start: v128, decays: bool,
+): void {
+  const at = (<usize>i) << 2;
+  const w = loadSome(weight + at, part);
+  let g = loadSome(gradient + at, part);
+  if (decays) g = f32x4.add(g, f32x4.mul(decay, w));
+  const s = f32x4.add(f32x4.add(loadSome(sum + at, part), start), f32x4.mul(g, g));
+  const divisor = f32x4.add(f32x4.sqrt(s), added);
+  storeSome(weightOut + at, f32x4.sub(w, f32x4.div(f32x4.mul(rate, g), divisor)), part);
+  storeSome(sumOut + at, s, part);
 }
 
 export function adagrad_f32(
@@ -118,15 +165,9 @@ export function adagrad_f32(
 ): void {
   const rate = f32x4.splat(lr), added = f32x4.splat(epsilon), decay = f32x4.splat(weightDecay), start = f32x4.splat(initial);
   const decays = weightDecay != 0;
-  for (let i = 0; i < length; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = length - i < 4 ? length - i : 0;
-    const w = loadSome(weight + at, part);
-    let g = loadSome(gradient + at, part);
-    if (decays) g = f32x4.add(g, f32x4.mul(decay, w));
-    const s = f32x4.add(f32x4.add(loadSome(sum + at, part), start), f32x4.mul(g, g));
-    const divisor = f32x4.add(f32x4.sqrt(s), added);
-    storeSome(weightOut + at, f32x4.sub(w, f32x4.div(f32x4.mul(rate, g), divisor)), part);
-    storeSome(sumOut + at, s, part);
+  let i = 0;
+  for (; i + 4 <= length; i += 4) {
+    adagradStep(weight, gradient, sum, weightOut, sumOut, i, 0, rate, added, decay, start, decays);
   }
+  if (i < length) adagradStep(weight, gradient, sum, weightOut, sumOut, i, length - i, rate, added, decay, start, decays);
 }

@@ -124,10 +124,7 @@ export const layer_norm_f32_gradient = defineKernel({
     columns,
     scratch(
       'workspace',
-      (sizes) => {
-        const levels = 32 - Math.clz32(Math.ceil(sizes.rows! / 64));
-        return treeBytes + (4 + 2 * levels) * paddedBytes(sizes.columns!);
-      },
+      ({ rows, columns }) => treeBytes + 2 * paddedBytes(columns!) + 2 * columnBytes(rows!, columns!),
       'partial sums of a row, two rows, two rows of column sums and the pairing of both',
     ),
   ],
@@ -188,7 +185,12 @@ const batchSizes = [
   size('channels', 'number of channels'),
   size('inner', 'elements of a plane: height times width'),
 ] as const;
-const channelOrder = `The sum over a channel: the sum of each image's plane, and the sum of these, both so: ${rowOrder}`;
+const channelOrder = `The sum over a channel, inner = 1: over the images: ${columnOrder} Otherwise the sum of each image's plane, and the sum of these, both so: ${rowOrder}`;
+
+/** Bytes of a row of sums and of the levels of its pairing. */
+function columnBytes(rowCount: number, columnCount: number): number {
+  return (1 + 32 - Math.clz32(Math.ceil(rowCount / 64))) * paddedBytes(columnCount);
+}
 
 /** The sum over images and planes of one channel, of f(element). */
 function sumChannel(
@@ -199,6 +201,10 @@ function sumChannel(
   f: (at: number) => number,
 ): number {
   const [plane, sums] = [arrayLike(like, inner), arrayLike(like, imageCount)];
+  if (inner === 1) {
+    for (let image = 0; image < imageCount; image++) sums[image] = f(image * channelCount + channel);
+    return sumColumn(round, sums, 0, imageCount, 1);
+  }
   for (let image = 0; image < imageCount; image++) {
     const start = (image * channelCount + channel) * inner;
     for (let i = 0; i < inner; i++) plane[i] = f(start + i);
@@ -241,8 +247,9 @@ export const batch_norm_f32 = defineKernel({
     epsilon,
     scratch(
       'workspace',
-      (sizes) => treeBytes + paddedBytes(sizes.inner!) + paddedBytes(sizes.images!),
-      'partial sums, one plane, and one sum an image',
+      ({ images, channels, inner }) =>
+        inner === 1 ? columnBytes(images!, channels!) : treeBytes + paddedBytes(inner!) + paddedBytes(images!),
+      'partial sums, one plane, and one sum an image; inner = 1: a row of sums and its pairing',
     ),
   ],
   rules: {
@@ -344,8 +351,11 @@ export const batch_norm_f32_gradient = defineKernel({
     flag('training', '1: mean and rstd are functions of x; 0: they are constants'),
     scratch(
       'workspace',
-      (sizes) => treeBytes + paddedBytes(sizes.inner!) + 2 * paddedBytes(sizes.images!),
-      'partial sums, one plane, and two sums an image',
+      ({ images, channels, inner }) =>
+        inner === 1
+          ? 2 * paddedBytes(channels!) + columnBytes(images!, channels!)
+          : treeBytes + paddedBytes(inner!) + 2 * paddedBytes(images!),
+      'partial sums, one plane, and two sums an image; inner = 1: three rows of sums and the pairing of one',
     ),
   ],
   rules: {

@@ -130,8 +130,10 @@ describe('layer_norm_f32', () => {
   });
 });
 
-describe('batch_norm_f32', () => {
-  const [images, channels, inner] = [4, 3, 10];
+describe.each([
+  [4, 3, 10],
+  [9, 5, 1],
+])('batch_norm_f32 of [%i, %i, %i]', (images, channels, inner) => {
   const length = images * channels * inner;
   const [x, weight, bias] = [normals(length, 5), normals(channels, 6), normals(channels, 7)];
   const channelOf = (i: number): number => Math.floor(i / inner) % channels;
