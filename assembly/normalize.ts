@@ -1,7 +1,7 @@
 // Layer and batch normalisation with gradients. Contracts and canonical orders: kernels/normalize.ts.
 // Scratch: 128 bytes for the tree of sumRow, then rows, each padded to whole vectors so that only operands need parts.
 import { sumRow } from './row';
-import { loadSome, storeSome } from './vector';
+import { loadPart, loadSome, storeSome } from './vector';
 
 const TREE_BYTES: usize = 128;
 /** Rows that are added one after the other before the sums are paired, as in reduce.ts. */
@@ -29,29 +29,38 @@ function rstdOf(variance: f32, epsilon: f32): f32 {
 /** squares = (x - mean)^2. */
 function squareDifferences(x: usize, squares: usize, length: i32, mean: f32): void {
   const m = f32x4.splat(mean);
-  for (let i = 0; i < length; i += 4) {
-    const at = (<usize>i) << 2;
-    const d = f32x4.sub(loadSome(x + at, partAt(i, length)), m);
+  const whole = (<usize>(length & ~3)) << 2;
+  for (let at: usize = 0; at < whole; at += 16) {
+    const d = f32x4.sub(v128.load(x + at), m);
     v128.store(squares + at, f32x4.mul(d, d));
   }
+  if (length & 3) {
+    const d = f32x4.sub(loadPart(x + whole, length & 3), m);
+    v128.store(squares + whole, f32x4.mul(d, d));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function layerNormAt(x: usize, weight: usize, bias: usize, y: usize, at: usize, part: i32, mean: v128, rstd: v128): void {
+  let v = f32x4.mul(f32x4.sub(loadSome(x + at, part), mean), rstd);
+  if (weight) v = f32x4.mul(v, loadSome(weight + at, part));
+  if (bias) v = f32x4.add(v, loadSome(bias + at, part));
+  storeSome(y + at, v, part);
 }
 
 export function layer_norm_f32(
   x: usize, weight: usize, bias: usize, y: usize, mean: usize, rstd: usize, rows: i32, columns: i32, epsilon: f32, scratch: usize,
 ): void {
   const squares = scratch + TREE_BYTES;
+  const whole = (<usize>(columns & ~3)) << 2;
   for (let row = 0; row < rows; row++) {
     const m = sumRow(x, columns, scratch) / <f32>columns;
     squareDifferences(x, squares, columns, m);
     const r = rstdOf(sumRow(squares, columns, scratch) / <f32>columns, epsilon);
-    for (let i = 0; i < columns; i += 4) {
-      const at = (<usize>i) << 2;
-      const part = partAt(i, columns);
-      let v = f32x4.mul(f32x4.sub(loadSome(x + at, part), f32x4.splat(m)), f32x4.splat(r));
-      if (weight) v = f32x4.mul(v, loadSome(weight + at, part));
-      if (bias) v = f32x4.add(v, loadSome(bias + at, part));
-      storeSome(y + at, v, part);
-    }
+    const m4 = f32x4.splat(m), r4 = f32x4.splat(r);
+    for (let at: usize = 0; at < whole; at += 16) layerNormAt(x, weight, bias, y, at, 0, m4, r4);
+    if (columns & 3) layerNormAt(x, weight, bias, y, whole, columns & 3, m4, r4);
     if (mean) store<f32>(mean + ((<usize>row) << 2), m);
     if (rstd) store<f32>(rstd + ((<usize>row) << 2), r);
     x += (<usize>columns) << 2;
@@ -91,6 +100,31 @@ function endColumns(levels: usize, y: usize, columns: i32, rowBytes: usize, bloc
   }
 }
 
+/** First pass of a row: g = gradY * weight, products = g * n, and the row's share of the column sums. */
+// @ts-ignore: decorator
+@inline
+function layerProductsAt(
+  gradY: usize, x: usize, weight: usize, scaled: usize, products: usize, weightSums: usize, biasSums: usize, sumsWeight: bool, sumsBias: bool,
+  at: usize, part: i32, mean: v128, rstd: v128,
+): void {
+  const d = loadSome(gradY + at, part);
+  const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), mean), rstd);
+  const g = weight ? f32x4.mul(d, loadSome(weight + at, part)) : d;
+  v128.store(scaled + at, g);
+  v128.store(products + at, f32x4.mul(g, normal));
+  if (sumsWeight) v128.store(weightSums + at, f32x4.add(v128.load(weightSums + at), f32x4.mul(d, normal)));
+  if (sumsBias) v128.store(biasSums + at, f32x4.add(v128.load(biasSums + at), d));
+}
+
+/** Second pass: gradX = ((g - a) - n * b) * rstd. */
+// @ts-ignore: decorator
+@inline
+function layerGradientAt(x: usize, scaled: usize, gradX: usize, at: usize, part: i32, mean: v128, rstd: v128, a: v128, b: v128): void {
+  const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), mean), rstd);
+  const v = f32x4.sub(f32x4.sub(v128.load(scaled + at), a), f32x4.mul(normal, b));
+  storeSome(gradX + at, f32x4.mul(v, rstd), part);
+}
+
 export function layer_norm_f32_gradient(
   gradY: usize, x: usize, weight: usize, mean: usize, rstd: usize, gradX: usize, gradWeight: usize, gradBias: usize,
   rows: i32, columns: i32, scratch: usize,
@@ -103,29 +137,20 @@ export function layer_norm_f32_gradient(
     v128.store(weightSums + at, f32x4.splat(0));
     v128.store(biasSums + at, f32x4.splat(0));
   }
+  const whole = (<usize>(columns & ~3)) << 2;
+  const part = columns & 3;
+  const sumsWeight = gradWeight != 0, sumsBias = gradBias != 0;
   let block = 0;
   for (let row = 0; row < rows; row++) {
     const m = v128.load32_splat(mean + ((<usize>row) << 2)), r = v128.load32_splat(rstd + ((<usize>row) << 2));
-    for (let i = 0; i < columns; i += 4) {
-      const at = (<usize>i) << 2;
-      const part = partAt(i, columns);
-      const d = loadSome(gradY + at, part);
-      const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
-      const g = weight ? f32x4.mul(d, loadSome(weight + at, part)) : d;
-      v128.store(scaled + at, g);
-      v128.store(products + at, f32x4.mul(g, normal));
-      if (gradWeight) v128.store(weightSums + at, f32x4.add(v128.load(weightSums + at), f32x4.mul(d, normal)));
-      if (gradBias) v128.store(biasSums + at, f32x4.add(v128.load(biasSums + at), d));
+    for (let at: usize = 0; at < whole; at += 16) {
+      layerProductsAt(gradY, x, weight, scaled, products, weightSums, biasSums, sumsWeight, sumsBias, at, 0, m, r);
     }
+    if (part) layerProductsAt(gradY, x, weight, scaled, products, weightSums, biasSums, sumsWeight, sumsBias, whole, part, m, r);
     const a = f32x4.splat(sumRow(scaled, columns, scratch) / <f32>columns);
     const b = f32x4.splat(sumRow(products, columns, scratch) / <f32>columns);
-    for (let i = 0; i < columns; i += 4) {
-      const at = (<usize>i) << 2;
-      const part = partAt(i, columns);
-      const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
-      const v = f32x4.sub(f32x4.sub(v128.load(scaled + at), a), f32x4.mul(normal, b));
-      storeSome(gradX + at, f32x4.mul(v, r), part);
-    }
+    for (let at: usize = 0; at < whole; at += 16) layerGradientAt(x, scaled, gradX, at, 0, m, r, a, b);
+    if (part) layerGradientAt(x, scaled, gradX, whole, part, m, r, a, b);
     if ((row + 1) % COLUMN_BLOCK == 0 || row + 1 == rows) {
       if (gradWeight) endBlock(weightSums, weightLevels, rowBytes, block);
       if (gradBias) endBlock(biasSums, biasLevels, rowBytes, block);
@@ -139,6 +164,15 @@ export function layer_norm_f32_gradient(
   if (gradBias) endColumns(biasLevels, gradBias, columns, rowBytes, block);
 }
 
+// @ts-ignore: decorator
+@inline
+function normalizeAt(x: usize, y: usize, part: i32, m: v128, r: v128, scales: bool, w: v128, shifts: bool, b: v128): void {
+  let v = f32x4.mul(f32x4.sub(loadSome(x, part), m), r);
+  if (scales) v = f32x4.mul(v, w);
+  if (shifts) v = f32x4.add(v, b);
+  storeSome(y, v, part);
+}
+
 /** y = (x - mean) * rstd * weight + bias on one plane; `scales` and `shifts` say whether there are weight and bias. */
 // @ts-ignore: decorator
 @inline
@@ -146,14 +180,9 @@ function normalizePlane(
   x: usize, y: usize, inner: i32, mean: f32, rstd: f32, scales: bool, weight: f32, shifts: bool, bias: f32,
 ): void {
   const m = f32x4.splat(mean), r = f32x4.splat(rstd), w = f32x4.splat(weight), b = f32x4.splat(bias);
-  for (let i = 0; i < inner; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = partAt(i, inner);
-    let v = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
-    if (scales) v = f32x4.mul(v, w);
-    if (shifts) v = f32x4.add(v, b);
-    storeSome(y + at, v, part);
-  }
+  const whole = (<usize>(inner & ~3)) << 2;
+  for (let at: usize = 0; at < whole; at += 16) normalizeAt(x + at, y + at, 0, m, r, scales, w, shifts, b);
+  if (inner & 3) normalizeAt(x + whole, y + whole, inner & 3, m, r, scales, w, shifts, b);
 }
 
 // @ts-ignore: decorator
@@ -224,27 +253,32 @@ function rstdOf4(variance: v128, epsilon: f32): v128 {
   return f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.add(variance, f32x4.splat(epsilon))));
 }
 
-/** As normalizeChannel on planes of one element, four (or `part`) channels at a time; rstd from the variance, stored if asked for. */
+// @ts-ignore: decorator
+@inline
+function normalizeColumnsAt(
+  x: usize, y: usize, weight: usize, bias: usize, mean: usize, variance: usize, rstd: usize, images: i32, rowBytes: usize, epsilon: f32,
+  at: usize, part: i32,
+): void {
+  const m = loadSome(mean + at, part), r = rstdOf4(loadSome(variance + at, part), epsilon);
+  const w = weight ? loadSome(weight + at, part) : r, b = bias ? loadSome(bias + at, part) : r;
+  if (rstd) storeSome(rstd + at, r, part);
+  let position = at;
+  for (let image = 0; image < images; image++) {
+    normalizeAt(x + position, y + position, part, m, r, weight != 0, w, bias != 0, b);
+    position += rowBytes;
+  }
+}
+
+/** As normalizeChannel on planes of one element, four channels at a time; rstd from the variance, stored if asked for. */
 function normalizeColumns(
   x: usize, y: usize, weight: usize, bias: usize, mean: usize, variance: usize, rstd: usize, images: i32, channels: i32, epsilon: f32,
 ): void {
   const rowBytes = (<usize>channels) << 2;
-  for (let i = 0; i < channels; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = partAt(i, channels);
-    const m = loadSome(mean + at, part), r = rstdOf4(loadSome(variance + at, part), epsilon);
-    const w = weight ? loadSome(weight + at, part) : r, b = bias ? loadSome(bias + at, part) : r;
-    if (rstd) storeSome(rstd + at, r, part);
-    let from = x + at, to = y + at;
-    for (let image = 0; image < images; image++) {
-      let v = f32x4.mul(f32x4.sub(loadSome(from, part), m), r);
-      if (weight) v = f32x4.mul(v, w);
-      if (bias) v = f32x4.add(v, b);
-      storeSome(to, v, part);
-      from += rowBytes;
-      to += rowBytes;
-    }
+  const whole = rowBytes & ~15;
+  for (let at: usize = 0; at < whole; at += 16) {
+    normalizeColumnsAt(x, y, weight, bias, mean, variance, rstd, images, rowBytes, epsilon, at, 0);
   }
+  if (channels & 3) normalizeColumnsAt(x, y, weight, bias, mean, variance, rstd, images, rowBytes, epsilon, whole, channels & 3);
 }
 
 export function batch_norm_f32(
@@ -305,11 +339,44 @@ export function batch_norm_f32_inference(
 /** products = gradY * (x - mean) * rstd, the second product first. */
 function multiplyNormal(gradY: usize, x: usize, products: usize, length: i32, mean: f32, rstd: f32): void {
   const m = f32x4.splat(mean), r = f32x4.splat(rstd);
-  for (let i = 0; i < length; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = partAt(i, length);
-    const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), m), r);
-    v128.store(products + at, f32x4.mul(loadSome(gradY + at, part), normal));
+  const whole = (<usize>(length & ~3)) << 2;
+  for (let at: usize = 0; at < whole; at += 16) {
+    v128.store(products + at, f32x4.mul(v128.load(gradY + at), f32x4.mul(f32x4.sub(v128.load(x + at), m), r)));
+  }
+  const part = length & 3;
+  if (part) {
+    const normal = f32x4.mul(f32x4.sub(loadPart(x + whole, part), m), r);
+    v128.store(products + whole, f32x4.mul(loadPart(gradY + whole, part), normal));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function batchGradientAt(
+  gradY: usize, x: usize, gradX: usize, part: i32, training: i32, mean: v128, rstd: v128, a: v128, b: v128, scale: v128,
+): void {
+  let d = loadSome(gradY, part);
+  if (training) {
+    const normal = f32x4.mul(f32x4.sub(loadSome(x, part), mean), rstd);
+    d = f32x4.sub(f32x4.sub(d, a), f32x4.mul(normal, b));
+  }
+  storeSome(gradX, f32x4.mul(d, scale), part);
+}
+
+// @ts-ignore: decorator
+@inline
+function columnsGradientAt(
+  gradY: usize, x: usize, weight: usize, mean: usize, rstd: usize, gradX: usize, biasSums: usize, weightSums: usize,
+  images: i32, rowBytes: usize, training: i32, at: usize, part: i32,
+): void {
+  const m = loadSome(mean + at, part), r = loadSome(rstd + at, part);
+  const count = f32x4.splat(<f32>images);
+  const a = f32x4.div(loadSome(biasSums + at, part), count), b = f32x4.div(loadSome(weightSums + at, part), count);
+  const scale = weight ? f32x4.mul(loadSome(weight + at, part), r) : r;
+  let position = at;
+  for (let image = 0; image < images; image++) {
+    batchGradientAt(gradY + position, x + position, gradX + position, part, training, m, r, a, b, scale);
+    position += rowBytes;
   }
 }
 
@@ -319,30 +386,17 @@ function columnsGradient(
   images: i32, channels: i32, training: i32, workspace: usize,
 ): void {
   const rowBytes = (<usize>channels) << 2;
+  const whole = rowBytes & ~15;
   const biasSums = workspace, weightSums = workspace + paddedBytes(channels), rest = weightSums + paddedBytes(channels);
   sumImages(PLAIN, gradY, x, mean, rstd, biasSums, images, channels, rest);
   sumImages(TIMES_NORMAL, x, gradY, mean, rstd, weightSums, images, channels, rest);
-  const count = f32x4.splat(<f32>images);
-  for (let i = 0; i < channels; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = partAt(i, channels);
-    const m = loadSome(mean + at, part), r = loadSome(rstd + at, part);
-    const biasSum = loadSome(biasSums + at, part), weightSum = loadSome(weightSums + at, part);
-    const a = f32x4.div(biasSum, count), b = f32x4.div(weightSum, count);
-    const scale = weight ? f32x4.mul(loadSome(weight + at, part), r) : r;
-    let position = at;
-    for (let image = 0; image < images; image++) {
-      let d = loadSome(gradY + position, part);
-      if (training) {
-        const normal = f32x4.mul(f32x4.sub(loadSome(x + position, part), m), r);
-        d = f32x4.sub(f32x4.sub(d, a), f32x4.mul(normal, b));
-      }
-      storeSome(gradX + position, f32x4.mul(d, scale), part);
-      position += rowBytes;
-    }
-    if (gradWeight) storeSome(gradWeight + at, weightSum, part);
-    if (gradBias) storeSome(gradBias + at, biasSum, part);
+  for (let at: usize = 0; at < whole; at += 16) {
+    columnsGradientAt(gradY, x, weight, mean, rstd, gradX, biasSums, weightSums, images, rowBytes, training, at, 0);
   }
+  const part = channels & 3;
+  if (part) columnsGradientAt(gradY, x, weight, mean, rstd, gradX, biasSums, weightSums, images, rowBytes, training, whole, part);
+  if (gradWeight) memory.copy(gradWeight, weightSums, rowBytes);
+  if (gradBias) memory.copy(gradBias, biasSums, rowBytes);
 }
 
 export function batch_norm_f32_gradient(
@@ -355,6 +409,8 @@ export function batch_norm_f32_gradient(
   }
   const planeBytes = (<usize>inner) << 2;
   const imageBytes = <usize>channels * planeBytes;
+  const whole = (<usize>(inner & ~3)) << 2;
+  const part = inner & 3;
   const products = scratch + TREE_BYTES, biasSums = products + paddedBytes(inner), weightSums = biasSums + paddedBytes(images);
   const count = <f32>(images * inner);
   for (let c = 0; c < channels; c++) {
@@ -369,17 +425,12 @@ export function batch_norm_f32_gradient(
     const biasSum = sumRow(biasSums, images, scratch), weightSum = sumRow(weightSums, images, scratch);
     const a = f32x4.splat(biasSum / count), b = f32x4.splat(weightSum / count);
     const scale = f32x4.splat(weight ? load<f32>(weight + channel) * r : r);
+    const m4 = f32x4.splat(m), r4 = f32x4.splat(r);
     for (let image = 0; image < images; image++) {
-      for (let i = 0; i < inner; i += 4) {
-        const at = <usize>image * imageBytes + ((<usize>i) << 2);
-        const part = partAt(i, inner);
-        let d = loadSome(gradY + at, part);
-        if (training) {
-          const normal = f32x4.mul(f32x4.sub(loadSome(x + at, part), f32x4.splat(m)), f32x4.splat(r));
-          d = f32x4.sub(f32x4.sub(d, a), f32x4.mul(normal, b));
-        }
-        storeSome(gradX + at, f32x4.mul(d, scale), part);
-      }
+      const start = <usize>image * imageBytes;
+      const end = start + whole;
+      for (let at = start; at < end; at += 16) batchGradientAt(gradY + at, x + at, gradX + at, 0, training, m4, r4, a, b, scale);
+      if (part) batchGradientAt(gradY + end, x + end, gradX + end, part, training, m4, r4, a, b, scale);
     }
     if (gradWeight) store<f32>(gradWeight + channel, weightSum);
     if (gradBias) store<f32>(gradBias + channel, biasSum);

@@ -1,6 +1,5 @@
 // Max-pooling and average-pooling of planes. Contracts: kernels/pool.ts.
 import { sumRow } from './row';
-import { loadSome, storeSome } from './vector';
 
 // @ts-ignore: decorator
 @inline
@@ -124,11 +123,9 @@ export function max_pool2d_f32_gradient(gradY: usize, indices: usize, gradX: usi
 // @ts-ignore: decorator
 @inline
 function addToRow(x: usize, length: i32, value: f32): void {
-  for (let i = 0; i < length; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = length - i < 4 ? length - i : 0;
-    storeSome(x + at, f32x4.add(loadSome(x + at, part), f32x4.splat(value)), part);
-  }
+  const end = x + ((<usize>length) << 2);
+  for (; x + 16 <= end; x += 16) v128.store(x, f32x4.add(v128.load(x), f32x4.splat(value)));
+  for (; x < end; x += 4) store<f32>(x, load<f32>(x) + value);
 }
 
 export function avg_pool2d_f32(
