@@ -67,6 +67,55 @@ describe('fixed bits', () => {
   });
 });
 
+describe('fixed bits of normalisation, softmax and means', () => {
+  type Call = (x: number, y: number, other: number, statistics: number) => number[];
+  const table: readonly (readonly [string, number, string, Call])[] = [
+    ['softmax_f32', length, 'a5b34b1769ca1780', (x, y) => [x, y, length / 10, 10]],
+    ['softmax_f32_gradient', length, '0c927a0a2a3e1200', (x, y, other) => [other, x, y, 80, 1250]],
+    ['layer_norm_f32', length, 'a527af8f47fa5b35', (x, y, other) => [x, other, 0, y, 0, 0, 80, 1250, 1e-5]],
+    [
+      'layer_norm_f32_gradient',
+      length,
+      '32f9b26a8fe526c1',
+      (x, y, other) => [x, other, 0, other, other, y, 0, 0, 200, 500],
+    ],
+    [
+      'layer_norm_f32_gradient',
+      500,
+      '9f319ed7fc0c943d',
+      (x, y, other, s) => [x, other, 0, other, other, s, y, 0, 200, 500],
+    ],
+    [
+      'batch_norm_f32',
+      length,
+      '55914367dcbb0c67',
+      (x, y, other, s) => [x, other, 0, y, s, s + 400, s + 800, 10, 100, 100, 1e-5],
+    ],
+    [
+      'batch_norm_f32',
+      length,
+      '1447905cc9b07dc2',
+      (x, y, other, s) => [x, other, 0, y, s, s + 400, s + 800, 1000, 100, 1, 1e-5],
+    ],
+    [
+      'batch_norm_f32_gradient',
+      length,
+      'a327a705a2be1186',
+      (x, y, other) => [x, other, 0, other, other, y, 0, 0, 10, 100, 100, 1],
+    ],
+    ['adaptive_avg_pool2d_f32', 5000, '677ab71415bfc930', (x, y) => [x, y, 2, 20, 2500, 5, 500]],
+    ['adaptive_avg_pool2d_f32_gradient', length, '812ffb0a85007607', (x, y) => [x, y, 10, 100, 100, 30, 30]],
+  ];
+
+  it.each(table)('%s, %i numbers', (name, outputLength, expected, call) => {
+    const [other, statistics] = [allocate(4 * length), allocate(4 * length)];
+    f32(other, length).set(ordinaryFloats().reverse());
+    const hash = hashOf(name, ordinaryFloats(), outputLength, (x, y) => call(x, y, other, statistics));
+    for (const pointer of [other, statistics]) free(pointer);
+    expect(hash).toBe(expected);
+  });
+});
+
 describe('sources', () => {
   it('of kernels and random numbers use no function whose result the language leaves to the engine', () => {
     const root = new URL('../../', import.meta.url);
