@@ -73,6 +73,8 @@ class LiveEngine implements Engine {
   private nextJob = 0;
   private faults: FaultPlan | null = null;
   private crossedBytes = 0;
+  /** Events that wait for the scheduler; the first one is being handled. */
+  private readonly happened: SchedulerEvent[] = [];
   /** The result in the message that is being handled. */
   private arrived: unknown;
   private watch: ReturnType<typeof setInterval> | null = null;
@@ -170,11 +172,14 @@ class LiveEngine implements Engine {
   }
 
   close(): Promise<void> {
-    this.closed ??= new Promise((resolve) => {
-      this.onEmpty = resolve;
+    if (this.closed === null) {
+      this.closed = new Promise((resolve) => {
+        this.onEmpty = resolve;
+      });
       this.dispatch({ type: 'close' });
-      if (this.live.size === 0) resolve();
-    });
+      this.hold(); // watches workers that do not go
+      this.endIfEmpty();
+    }
     return this.closed;
   }
 
@@ -203,14 +208,19 @@ class LiveEngine implements Engine {
 
   private advance(job: number, loop: LiveLoop, to: number): Promise<number> {
     return new Promise((resolve, reject) => {
+      const refuse = (code: string, message: string): void =>
+        reject(new EngineError(code, `advance: ${message}`, { to }));
+      const present = iterationOf(loop);
       if (loop.failed !== null) return reject(loop.failed);
-      if (!this.jobs.has(job))
-        return reject(new EngineError('LOOP_CLOSED', 'advance: the loop was closed. Open a new one.'));
+      if (!this.jobs.has(job)) return refuse('LOOP_CLOSED', 'the loop must be open, got a closed one. Open a new one.');
       if (loop.pending !== null)
-        return reject(new EngineError('LOOP_BUSY', 'advance: one advance at a time. Await the last one first.'));
+        return refuse('LOOP_BUSY', 'one at a time, got another one. Await the last one first.');
+      if (!Number.isInteger(to) || to < present) {
+        return refuse('ARGUMENT', `to must be an integer >= the present iteration ${present}, got ${to}. Check it.`);
+      }
       loop.pending = { to, stopped: false, resolve, reject };
       loop.blocks.limit = to;
-      loop.progressMs = performance.now();
+      loop.looks = 0;
       this.dispatch({ type: 'advance', job });
     });
   }
@@ -231,10 +241,15 @@ class LiveEngine implements Engine {
 
   // Commands.
 
+  /** Tells the scheduler what happened and does what it says. What happens meanwhile (a listener that cancels, say) comes after. */
   private dispatch(event: SchedulerEvent): void {
-    const commands = this.scheduler.step(event);
-    this.log?.(event, commands);
-    for (const command of commands) this.execute(command);
+    this.happened.push(event);
+    if (this.happened.length > 1) return;
+    for (; this.happened.length > 0; this.happened.shift()) {
+      const commands = this.scheduler.step(this.happened[0]!);
+      this.log?.(this.happened[0]!, commands);
+      for (const command of commands) this.execute(command);
+    }
   }
 
   private execute(command: Command): void {
@@ -339,9 +354,7 @@ class LiveEngine implements Engine {
     const iteration = iterationOf(loop);
     if (iteration < pending.to && !pending.stopped) {
       loop.blocks.limit = pending.to;
-      // Behind the commands that are being executed.
-      queueMicrotask(() => this.jobs.has(job) && this.dispatch({ type: 'advance', job }));
-      return;
+      return this.dispatch({ type: 'advance', job });
     }
     loop.pending = null;
     pending.resolve(iteration);
@@ -354,7 +367,9 @@ class LiveEngine implements Engine {
     job.onEnd?.();
     this.emit({ event: 'jobEnded', job: id, name: job.name, reason });
     this.hold();
-    if (reason === 'success') job.resolve(job.stage?.results ?? []);
+    const closed = new EngineError('LOOP_CLOSED', 'advance: the loop was closed while it advanced. Open a new one.');
+    if (reason === 'success' && job.loop?.pending) job.reject(closed);
+    else if (reason === 'success') job.resolve(job.stage?.results ?? []);
     else job.reject(jobError(job.name, job.stage, id, reason, task, error));
   }
 
@@ -381,7 +396,9 @@ class LiveEngine implements Engine {
       }
       case 'loopReturned': {
         worker.busy--;
-        const { job, epoch, outcome } = message;
+        const { job, epoch, limit } = message;
+        const outcome =
+          limit === null ? 'reassigned' : limit < (this.jobs.get(job)?.loop?.blocks.limit ?? 0) ? 'early' : 'done';
         return this.dispatch({ type: 'loopReturned', worker: worker.id, job, epoch, outcome });
       }
       case 'loopFailed': {
@@ -417,12 +434,16 @@ class LiveEngine implements Engine {
     if (worker.leaving) this.emit({ event: 'workerLeft', worker: worker.id });
     else this.emit({ event: 'workerLost', worker: worker.id, reason: detail, running });
     this.dispatch({ type: 'workerExited', worker: worker.id, running, detail });
-    if (this.live.size === 0 && this.closed !== null) {
-      this.jobs.clear();
-      if (this.watch !== null) clearInterval(this.watch);
-      this.watch = null;
-      this.onEmpty?.();
-    }
+    this.endIfEmpty();
+  }
+
+  /** The end of a closed engine: nothing of it runs any more. */
+  private endIfEmpty(): void {
+    if (this.live.size > 0 || this.closed === null) return;
+    this.jobs.clear();
+    if (this.watch !== null) clearInterval(this.watch);
+    this.watch = null;
+    this.onEmpty?.();
   }
 
   /** What the worker does in a loop now, by its vital signs. */
@@ -448,7 +469,7 @@ class LiveEngine implements Engine {
       }
     }
     for (const [job, { loop }] of [...this.jobs]) {
-      if (loop && standsStill(loop, workers, now)) this.dispatch({ type: 'deadlock', job });
+      if (loop && standsStill(loop, workers)) this.dispatch({ type: 'deadlock', job });
     }
   }
 
@@ -456,7 +477,7 @@ class LiveEngine implements Engine {
     this.live.delete(worker.id);
     worker.carried.hold(false);
     this.dispatch({ type: 'stuck', worker: worker.id });
-    if (this.live.size === 0 && this.closed !== null) this.onEmpty?.();
+    this.endIfEmpty();
   }
 
   private emit(event: EngineEvent): void {

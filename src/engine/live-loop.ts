@@ -6,8 +6,8 @@ import { inputError } from './job-error.ts';
 import { isComputing, type LiveWorker } from './live-worker.ts';
 import { nextWork } from './loop-runner.ts';
 
-/** All workers waiting and no version moving for so long is a deadlock. */
-const DEADLOCK_MS = 3000;
+/** All workers waiting and no version moving for so many looks in a row (50 ms each) is a deadlock. */
+const DEADLOCK_LOOKS = 60;
 
 /** A loop, as the driver holds it. */
 export interface LiveLoop {
@@ -17,9 +17,9 @@ export interface LiveLoop {
   pending: PendingAdvance | null;
   /** Why it ended, if it failed. */
   failed: EngineError | null;
-  /** The versions that were last seen, and when they were new. */
+  /** The versions that were last seen, and how many looks in a row saw them stand still. */
   progressSeen: string;
-  progressMs: number;
+  looks: number;
 }
 
 /** An `advance` that is running: it ends at `to`, or where the units meet after the caller said stop. */
@@ -39,7 +39,7 @@ export function createLiveLoop(given: LoopSpec): LiveLoop {
     throw inputError(given.name, thrown);
   }
   const blocks = createBlocks(spec.units, spec.blocks, spec.startIteration);
-  return { spec, blocks, pending: null, failed: null, progressSeen: '', progressMs: 0 };
+  return { spec, blocks, pending: null, failed: null, progressSeen: '', looks: 0 };
 }
 
 /** Iterations that all units have finished. */
@@ -48,14 +48,13 @@ export function iterationOf({ spec, blocks }: LiveLoop): number {
 }
 
 /** Whether a loop that should advance has not for too long, with every worker there and none computing. */
-export function standsStill(loop: LiveLoop, workers: readonly LiveWorker[], now: number): boolean {
+export function standsStill(loop: LiveLoop, workers: readonly LiveWorker[]): boolean {
   if (loop.pending === null) return false;
   const versions = loop.spec.phases.map(({ writes }) => versionsOf(loop.blocks, writes)).join(';');
   const allWait = workers.every((worker) => worker.ready && worker.terminatedMs === null && !isComputing(worker));
-  if (allWait && versions === loop.progressSeen) return now - loop.progressMs > DEADLOCK_MS;
+  if (!allWait || versions !== loop.progressSeen) loop.looks = 0;
   loop.progressSeen = versions;
-  loop.progressMs = now;
-  return false;
+  return ++loop.looks > DEADLOCK_LOOKS;
 }
 
 function versionsOf(blocks: BlockTable, name: string): string {

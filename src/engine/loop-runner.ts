@@ -46,8 +46,8 @@ export interface LoopRun {
   readonly yields: boolean;
 }
 
-/** How a run ended: all units at the limit, a new epoch, or (inline) one phase done. */
-export type RunOutcome = 'done' | 'reassigned' | 'yielded';
+/** How a run ended: all units at the limit that was seen, a new epoch, or (inline) one phase done. */
+export type RunOutcome = 'reassigned' | 'yielded' | { readonly done: true; readonly limit: number };
 
 /** A phase that threw, with where it happened. */
 export interface PhaseFailure {
@@ -60,8 +60,9 @@ export function runLoop(run: LoopRun): RunOutcome | PhaseFailure {
   const { blocks, phases, program, vitals } = run;
   for (;;) {
     if (blocks.epoch !== run.epoch) return 'reassigned';
-    const work = chooseWork(run);
-    if (work === 'done') return 'done';
+    const limit = blocks.limit;
+    const work = chooseWork(run, limit);
+    if (work === 'done') return { done: true, limit };
     const unmet = firstUnmet(blocks, phases, work);
     if (unmet >= 0) {
       if (run.yields) return { at: phases[work.phase]!.name, error: deadlock(phases[work.phase]!, unmet) };
@@ -87,8 +88,7 @@ function deadlock({ needs }: Phase, unit: number): EngineError {
 }
 
 /** The earliest work of the worker's units, preferring work that can run now; `done` if all units are at the limit. */
-function chooseWork({ blocks, phases, units }: LoopRun): Work | 'done' {
-  const limit = blocks.limit;
+function chooseWork({ blocks, phases, units }: LoopRun, limit: number): Work | 'done' {
   let blocked: Work | undefined;
   let best: Work | undefined;
   for (const unit of units) {

@@ -51,8 +51,11 @@ export type ToWorker =
     }
   | { readonly type: 'closeLoop'; readonly job: number };
 
-/** How a worker left a loop: all its units reached the limit, or the owners changed. */
-export type LoopOutcome = 'done' | 'reassigned';
+/**
+ * How a worker left a loop: all its units reached the limit, or a limit that has been raised since (`early`: it has to go on), or the owners
+ * changed.
+ */
+export type LoopOutcome = 'done' | 'early' | 'reassigned';
 
 /** Worker to driver. */
 export type FromWorker =
@@ -71,7 +74,12 @@ export type FromWorker =
       readonly attempt: number;
       readonly error: PlainError;
     }
-  | { readonly type: 'loopReturned'; readonly job: number; readonly epoch: number; readonly outcome: LoopOutcome }
+  | {
+      readonly type: 'loopReturned';
+      readonly job: number;
+      readonly epoch: number /** The limit that its units have reached; null if the owners changed. */;
+      readonly limit: number | null;
+    }
   | {
       readonly type: 'loopFailed';
       readonly job: number;

@@ -47,8 +47,8 @@ interface LoopState {
   advancing: boolean;
   /** Workers that finished their units in the present epoch. */
   readonly done: Set<number>;
-  /** The last place where a unit failed, and how often in a row. */
-  failure: { at: string; count: number };
+  /** How often something failed at each place since the loop last stood. */
+  readonly failures: Map<string, number>;
 }
 
 type JobState = StageState | LoopState;
@@ -62,6 +62,8 @@ export class Scheduler {
   /** How many workers to keep alive. */
   private target = 0;
   private startFailures = 0;
+  /** Loops that wait to advance. */
+  private readonly queue: LoopState[] = [];
   private closing = false;
   private commands: Command[] = [];
 
@@ -111,7 +113,7 @@ export class Scheduler {
           epoch: 0,
           advancing: false,
           done: new Set(),
-          failure: { at: '', count: 0 },
+          failures: new Map(),
         });
         return;
       case 'advance':
@@ -302,6 +304,10 @@ export class Scheduler {
 
   private advance(loop: LoopState): void {
     invariant(!loop.advancing, 'a loop advances once at a time');
+    if (this.loops().some(({ advancing }) => advancing)) {
+      this.queue.push(loop);
+      return;
+    }
     this.startWorkers();
     loop.advancing = true;
     loop.owners = balanceUnits(loop.owners, this.readyWorkers());
@@ -322,12 +328,13 @@ export class Scheduler {
       if (phase === 'ready' || phase === 'leaving') this.enter(loop, id);
   }
 
+  /** Tells a worker to work on its units; one that is being stopped is told nothing more. */
   private enter(loop: LoopState, id: number): void {
-    if (!this.workers.has(id)) return;
+    const worker = this.workers.get(id);
+    if (worker === undefined || worker.phase === 'stopping') return;
     const units = loop.owners.flatMap((owner, unit) => (owner === id ? [unit] : []));
     if (units.length === 0) return;
-    const entered = this.workers.get(id)!.entered;
-    entered.set(loop.id, (entered.get(loop.id) ?? 0) + 1);
+    worker.entered.set(loop.id, (worker.entered.get(loop.id) ?? 0) + 1);
     this.commands.push({ type: 'enterLoop', worker: id, job: loop.id, units });
   }
 
@@ -342,11 +349,13 @@ export class Scheduler {
   private loopReturned(worker: number, job: number, epoch: number, outcome: LoopOutcome): void {
     this.leave(worker, job);
     const loop = this.jobs.get(job);
-    if (loop?.kind !== 'loop' || !loop.advancing || epoch !== loop.epoch || outcome !== 'done') return;
+    if (loop?.kind !== 'loop' || !loop.advancing || epoch !== loop.epoch || outcome === 'reassigned') return;
+    if (outcome === 'early') return this.enter(loop, worker);
     loop.done.add(worker);
     if (loop.owners.every((owner) => loop.done.has(owner))) {
-      loop.advancing = false;
+      loop.failures.clear();
       this.commands.push({ type: 'advanced', job });
+      this.endAdvance(loop);
     }
   }
 
@@ -365,18 +374,37 @@ export class Scheduler {
     });
     if (error.final || count >= this.policy.maxAttempts) this.failJob(job, 'taskError', -1, error);
     // In a newer epoch it has already been told to enter again.
-    else if (epoch === loop.epoch && this.workers.get(worker)?.phase !== 'stopping') this.enter(loop, worker);
+    else if (epoch === loop.epoch) this.enter(loop, worker);
   }
 
   private countFailure(loop: LoopState, at: string): number {
-    loop.failure = { at, count: loop.failure.at === at ? loop.failure.count + 1 : 1 };
-    return loop.failure.count;
+    const count = (loop.failures.get(at) ?? 0) + 1;
+    loop.failures.set(at, count);
+    return count;
   }
 
   private closeLoop(job: number): void {
-    if (!this.jobs.has(job)) return;
-    for (const worker of this.workers.values()) this.commands.push({ type: 'leaveLoop', worker: worker.id, job });
+    const loop = this.jobs.get(job);
+    if (loop?.kind !== 'loop') return;
+    this.releaseLoop(loop);
     this.endJob(job, 'success', -1, null);
+    this.endAdvance(loop);
+  }
+
+  /** Calls the workers back and lets them forget the loop. */
+  private releaseLoop(loop: LoopState): void {
+    // A new epoch without owners makes the workers that wait in the loop come back.
+    if (loop.advancing) this.commands.push({ type: 'setOwners', job: loop.id, owners: loop.owners.map(() => NOBODY) });
+    for (const worker of this.workers.keys()) this.commands.push({ type: 'leaveLoop', worker, job: loop.id });
+  }
+
+  /** One loop advances at a time: two that share workers would wait for units of each other's. */
+  private endAdvance(loop: LoopState): void {
+    this.queue.splice(0, this.queue.length, ...this.queue.filter((waiting) => waiting !== loop));
+    if (!loop.advancing) return;
+    loop.advancing = false;
+    const next = this.queue.shift();
+    if (next !== undefined) this.advance(next);
   }
 
   // Ends.
@@ -384,9 +412,9 @@ export class Scheduler {
   private failJob(job: number, reason: EndReason, task: number, error: PlainError | null): void {
     const state = this.jobs.get(job);
     if (state === undefined) return;
-    // A new epoch without owners makes the workers that wait in the loop come back.
-    if (state.kind === 'loop') this.commands.push({ type: 'setOwners', job, owners: state.owners.map(() => NOBODY) });
+    if (state.kind === 'loop') this.releaseLoop(state);
     this.endJob(job, reason, task, error);
+    if (state.kind === 'loop') this.endAdvance(state);
   }
 
   private failAll(reason: EndReason, message: string): void {

@@ -143,9 +143,9 @@ export class WorkerRuntime {
       const outcome = runLoop(run);
       if (outcome === 'yielded') {
         await yieldTurn?.();
-      } else if (typeof outcome === 'string') {
+      } else if (outcome === 'reassigned' || 'limit' in outcome) {
         program.leave?.();
-        this.link.post({ type: 'loopReturned', job, epoch, outcome });
+        this.link.post({ type: 'loopReturned', job, epoch, limit: outcome === 'reassigned' ? null : outcome.limit });
         return;
       } else {
         return fail(outcome.at, outcome.error);
@@ -182,6 +182,9 @@ const deterministicCodes: ReadonlySet<string> = new Set([
   'SHAPE',
   'DTYPE',
   'ARGUMENT',
+  'INDEX_RANGE',
+  'AUTOGRAD',
+  'RECYCLED',
   'MODEL_MISMATCH',
   'BUFFERS_CHANGED',
 ]);

@@ -1,5 +1,5 @@
 /** What every engine must do, whatever carries its workers. Runs on the built package, because workers load it. */
-import { type Engine, type EngineOptions, type FaultPoint, threads } from 'shoal/engine';
+import { type Engine, type EngineOptions, type FaultPoint, type LoopSpec, threads } from 'shoal/engine';
 import { describe, expect, it } from 'vitest';
 import type { ModuleTask } from '../../src/engine/functions.ts';
 import { type Command, Scheduler, type SchedulerEvent } from '../../src/engine/scheduler.ts';
@@ -60,6 +60,25 @@ async function toy(engine: Engine, { to = [40], args = {}, during, faults = [] }
   const weights = Buffer.from(loop.blocks.whole('weights', reached)).toString('hex');
   await loop.close();
   return { weights, emitted };
+}
+
+/** A toy loop of `units` units. */
+function toySpec(units: number, args: Record<string, unknown> = {}): LoopSpec {
+  return {
+    name: 'toy',
+    program: moduleTask('open', { units, width: 16, ...args }, fixture('toy-loop.mjs')),
+    units,
+    inputs: Array.from({ length: units }, (_, unit) => unit),
+    blocks: {
+      weights: { unitBytes: new Array<number>(units).fill(64), slots: 2 },
+      gradient: { unitBytes: new Array<number>(units).fill(64 * units), slots: 1 },
+    },
+    phases: [
+      { name: 'compute', writes: 'gradient', needs: 'weights', lag: 0 },
+      { name: 'update', writes: 'weights', needs: 'gradient', lag: 1 },
+    ],
+    startIteration: 0,
+  };
 }
 
 const quiet = await withEngine(engineCases[0]!.create(), (engine) => toy(engine));
@@ -222,6 +241,58 @@ describe.each(engineCases)('$name engine', ({ create, killable }) => {
         expect(await loop.advance(reached + 3)).toBe(reached + 3);
         await loop.close();
       }
+    }));
+
+  it('meets at one iteration at any moment of a stop', () =>
+    run(
+      async (engine) => {
+        const loop = await engine.openLoop({ ...toySpec(3), startIteration: 0 });
+        for (let stop = 0; stop < 150; stop++) {
+          const running = loop.advance(1_000_000);
+          await new Promise((resolve) => setTimeout(resolve, stop % 3));
+          loop.stop();
+          const reached = await running;
+          for (const block of ['weights', 'gradient']) {
+            expect([0, 1, 2].map((unit) => loop.blocks.version(block, unit))).toEqual([reached, reached, reached]);
+          }
+        }
+        await loop.close();
+      },
+      { workers: 3 },
+    ));
+
+  it('runs two loops at once, also when a phase of one fails', () =>
+    run(async (engine) => {
+      const loops = await Promise.all(
+        [null, { keys: ['update:1:3'], always: false }].map((failAt) => engine.openLoop(toySpec(2, { failAt }))),
+      );
+      expect(await Promise.all(loops.map((loop) => loop.advance(30)))).toEqual([30, 30]);
+      const [one, other] = loops.map((loop) => Buffer.from(loop.blocks.whole('weights', 30)).toString('hex'));
+      expect(one).toBe(other);
+      await Promise.all(loops.map((loop) => loop.close()));
+    }));
+
+  it('rejects an advance whose loop is closed, and limits that make no sense', () =>
+    run(async (engine) => {
+      const loop = await engine.openLoop(toySpec(2, { slowMs: 1 }));
+      await expect(loop.advance(-1)).rejects.toMatchObject({ code: 'ARGUMENT' });
+      await expect(loop.advance(Number.NaN)).rejects.toMatchObject({ code: 'ARGUMENT' });
+      const rejected = expect(loop.advance(100_000)).rejects.toMatchObject({ code: 'LOOP_CLOSED' });
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      await loop.close();
+      await rejected;
+      expect(await engine.run(stage('double', [1, 2, 3]))).toEqual([2, 4, 6]);
+    }));
+
+  it('lets workers forget a loop that failed', () =>
+    run(async (engine) => {
+      const closed: unknown[] = [];
+      for (let turn = 0; turn < 3; turn++) {
+        const loop = await engine.openLoop(toySpec(2, { failAt: { keys: ['update:1:3'], always: true } }));
+        await expect(loop.advance(10)).rejects.toMatchObject({ code: 'TASK_FAILED' });
+        closed.push(...(await engine.run(stage('closedLoops', [0, 1]))));
+      }
+      expect(Math.max(...(closed as number[]))).toBeGreaterThanOrEqual(2);
     }));
 
   it('names a deadlock instead of hanging', () =>

@@ -57,6 +57,28 @@ describe('the driver', () => {
     await engine.close();
   });
 
+  it('closes without a worker that does not go, also when nothing ran', async () => {
+    const { engine, workers } = start({ stuckTimeoutMs: 60 });
+    workers[0]!.events.onMessage({ type: 'ready' });
+    await engine.close();
+    expect(workers[0]!.terminated).toBe(true);
+  });
+
+  it('takes what a listener does in answer to an event, after what it is doing', async () => {
+    const { engine, workers } = start({ maxAttempts: 4 });
+    workers[0]!.events.onMessage({ type: 'ready' });
+    const abort = new AbortController();
+    engine.subscribe((event) => event.event === 'taskFailed' && abort.abort());
+    const rejected = expect(engine.run(stage, { signal: abort.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    const error = { name: 'Error', message: 'first attempt' };
+    workers[0]!.events.onMessage({ type: 'taskFailed', job: 0, task: 0, attempt: 1, error });
+    await rejected;
+    const closed = engine.close();
+    workers[0]!.events.onExit('ended');
+    workers[1]?.events.onExit('ended');
+    await closed;
+  });
+
   it('ends a silent worker and runs its task elsewhere; a late word of it is ignored', async () => {
     const { engine, workers } = start({ silenceTimeoutMs: 60 });
     workers[0]!.events.onMessage({ type: 'ready' });

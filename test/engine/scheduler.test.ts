@@ -101,7 +101,7 @@ class World {
       }
       case 'regroup':
         this.regroups++;
-        this.limit = Math.min(this.limit, Math.max(...this.iterations) + 1);
+        this.lowerLimit();
         return;
       case 'advanced':
         expect(this.iterations.every((iteration) => iteration === this.limit)).toBe(true);
@@ -114,6 +114,18 @@ class World {
       default:
         return;
     }
+  }
+
+  /** As the driver does: low at first, then raised when a unit is seen beyond. Who is done in between has come back too early. */
+  private lowerLimit(): void {
+    const limit = Math.min(this.limit, Math.max(...this.iterations) + 1);
+    for (const worker of this.workers.values()) {
+      const entry = worker.entries[0];
+      if (entry?.epoch !== this.epoch || !entry.units.every((unit) => this.iterations[unit]! >= limit - 1)) continue;
+      worker.entries.shift();
+      worker.said.push({ type: 'loopReturned', worker: worker.id, job: LOOP, epoch: entry.epoch, outcome: 'early' });
+    }
+    this.limit = limit;
   }
 
   private isInside(id: number): boolean {
@@ -273,6 +285,26 @@ describe('Scheduler', () => {
       { numRuns: runs },
     );
     expect(regroups).toBeGreaterThan(runs / 10);
+  });
+
+  it('bounds attempts also when two places fail in turn', () => {
+    const world = new World(1, 2);
+    world.send({ type: 'openLoop', job: LOOP, units: 2 });
+    world.limit = 1;
+    world.send({ type: 'advance', job: LOOP });
+    let exits = 0;
+    for (let turn = 0; !world.ended.has(LOOP) && turn < 100; turn++) {
+      const [worker] = world.workers.values();
+      if (!worker!.ready) {
+        worker!.ready = true;
+        world.send({ type: 'workerReady', worker: worker!.id });
+      }
+      world.workers.delete(worker!.id);
+      const running = { phase: 'task', unit: exits++ % 2, iteration: 0 };
+      world.send({ type: 'workerExited', worker: worker!.id, running, detail: 'exit in a phase' });
+    }
+    expect(world.ended.get(LOOP)).toBe('workerLost');
+    expect(exits).toBe(2 * MAX_ATTEMPTS - 1);
   });
 
   it('gives up on workers that never start, and tries again for the next job', () => {
