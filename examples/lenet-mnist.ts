@@ -104,6 +104,12 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<numbe
   }
 }
 
+// Ctrl-C may come twice at once, from the terminal and from npm. Later ones end the process.
 const interrupt = new AbortController();
-process.once('SIGINT', () => interrupt.abort()); // the second Ctrl-C ends the process at once
+let interruptedMs = Number.POSITIVE_INFINITY;
+process.on('SIGINT', () => {
+  interruptedMs = Math.min(interruptedMs, performance.now());
+  interrupt.abort();
+  if (performance.now() - interruptedMs > 1000) process.exit(130);
+});
 process.exitCode = await main(process.argv.slice(2), interrupt.signal);

@@ -33,6 +33,8 @@ export interface GradientHeader {
   /** By which the sum over all partitions is divided. */
   readonly weight: number;
   readonly records: number;
+  /** When the gradient was published, in milliseconds; only the negative control of tests looks at it. */
+  readonly publishedMs: number;
 }
 
 /** Bytes as floats. */
@@ -46,14 +48,15 @@ export function flatValues(blocks: BlockTable, version: number): { weights: Floa
 }
 
 /** Writes the header of a gradient block. */
-export function writeHeader(block: Uint8Array, { lossSum, weight, records }: GradientHeader): void {
-  new Float64Array(block.buffer, block.byteOffset, 3).set([lossSum, weight, records]);
+export function writeHeader(block: Uint8Array, header: Omit<GradientHeader, 'publishedMs'>): void {
+  const publishedMs = performance.timeOrigin + performance.now();
+  new Float64Array(block.buffer, block.byteOffset, 4).set([header.lossSum, header.weight, header.records, publishedMs]);
 }
 
 /** Reads the header of a gradient block. */
 export function readHeader(block: Uint8Array): GradientHeader {
-  const [lossSum, weight, records] = new Float64Array(block.buffer, block.byteOffset, 3);
-  return { lossSum: lossSum!, weight: weight!, records: records! };
+  const [lossSum, weight, records, publishedMs] = new Float64Array(block.buffer, block.byteOffset, 4);
+  return { lossSum: lossSum!, weight: weight!, records: records!, publishedMs: publishedMs! };
 }
 
 /** The flat gradient in a gradient block, or a slice of it: floats `start` to `end`. */
@@ -63,7 +66,7 @@ export function gradientFloats(block: Uint8Array, start = 0, end?: number): Floa
 }
 
 /** The sums over all partitions' headers of iteration `iteration`, in partition order. */
-export function sumHeaders(blocks: BlockTable, iteration: number): GradientHeader {
+export function sumHeaders(blocks: BlockTable, iteration: number): Omit<GradientHeader, 'publishedMs'> {
   let lossSum = 0;
   let weight = 0;
   let records = 0;

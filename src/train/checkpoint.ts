@@ -104,13 +104,30 @@ export async function writeCheckpoint(
   return path;
 }
 
-/** The newest checkpoint in a directory whose files are whole; `null` if there is none. */
-export async function findCheckpoint(directory: string): Promise<FoundCheckpoint | null> {
+/** What a search found: the newest checkpoint whose files are whole, and newer ones that are not. */
+export interface CheckpointSearch {
+  readonly found: FoundCheckpoint | null;
+  readonly damaged: readonly string[];
+}
+
+/**
+ * The newest checkpoint in a directory whose files are whole.
+ *
+ * @throws CheckpointError `CHECKPOINT_DAMAGED` if there are checkpoints but none is whole; `CHECKPOINT_VERSION`
+ */
+export async function findCheckpoint(directory: string): Promise<CheckpointSearch> {
+  const damaged: string[] = [];
   for (const path of await checkpoints(directory)) {
     const state = await readState(path);
-    if (state !== null && (await verifies(path, state))) return { path, state };
+    if (state !== null && (await verifies(path, state))) return { found: { path, state }, damaged };
+    damaged.push(path);
   }
-  return null;
+  if (damaged.length === 0) return { found: null, damaged };
+  throw new CheckpointError(
+    'CHECKPOINT_DAMAGED',
+    `resume: a checkpoint in ${directory} must be whole, got only damaged ones: ${damaged.join(', ')}. Restore one, or remove them to start anew.`,
+    { directory, damaged },
+  );
 }
 
 /** Refuses to go on from a checkpoint of another run. @throws CheckpointError `CHECKPOINT_MISMATCH` naming the field */

@@ -1,30 +1,33 @@
 /** @file Applying a trained model to the partitions of any dataset, on the workers. */
-import { ColumnsBuilder, inferSchema } from '../data/columns.ts';
+import { type Columns, ColumnsBuilder, type FieldSchema, inferSchema, type Schema } from '../data/columns.ts';
 import type { PartitionRecords } from '../data/dataset.ts';
 import { ArgumentError } from '../errors.ts';
 import { noGrad } from '../ops/define.ts';
-import { sizeOf } from '../shape.ts';
+import { freeStorage } from '../tensor/arena.ts';
 import { scope } from '../tensor/scope.ts';
 import { loadPrepare } from './prepare.ts';
-import { loadModel, type ModelOfRun } from './stages.ts';
+import { buildModel, type ModelOfRun } from './stages.ts';
 
 /** This module's address, for `mapPartitions`. */
 export const predictModule: string = import.meta.url;
-
-/** Models of this worker, by spec. */
-const models = new Map<string, unknown>();
 
 /** Outputs of the model for the records of a partition, a Float32Array per record (flat, row-major), in their order. */
 export async function* predictPartition(
   records: PartitionRecords<unknown>,
   args: { readonly run: ModelOfRun; readonly batchSize: number },
 ): AsyncGenerator<Float32Array> {
-  const model = await loadModel(models, args.run);
+  // A module of its own: two predictions in one chain take turns on the same worker.
+  const model = await buildModel(args.run);
   const prepare = await loadPrepare(args.run.prepare);
-  for await (const batch of inBatches(records, args.batchSize)) {
-    const outputs = noGrad(() => scope(() => model.forward(prepare(columnsOf(batch)).input).toTypedArray()));
-    const size = outputs.length / batch.length;
-    for (let i = 0; i < batch.length; i++) yield Float32Array.from(outputs.subarray(i * size, (i + 1) * size));
+  try {
+    for await (const batch of inBatches(records, args.batchSize)) {
+      const columns = columnsOf(batch, args.run.schema);
+      const outputs = noGrad(() => scope(() => model.forward(prepare(columns).input).toTypedArray()));
+      const size = outputs.length / batch.length;
+      for (let i = 0; i < batch.length; i++) yield Float32Array.from(outputs.subarray(i * size, (i + 1) * size));
+    }
+  } finally {
+    for (const { storage } of model.stateDict().values()) freeStorage(storage);
   }
 }
 
@@ -39,13 +42,16 @@ async function* inBatches(records: PartitionRecords<unknown>, batchSize: number)
   if (batch.length > 0) yield batch;
 }
 
-function columnsOf(batch: readonly unknown[]) {
-  const schema = inferSchema(batch[0]);
-  if (schema === null || Object.values(schema).some(({ shape }) => sizeOf(shape) === 0)) {
+/** Records as columns: fields that the training data had are read as there, others as they show themselves. */
+function columnsOf(batch: readonly unknown[], trained: Schema): Columns {
+  const inferred = inferSchema(batch[0]);
+  if (inferred === null) {
     throw new ArgumentError(
       'predict: records must have fields that are numbers or typed arrays, got others. Map them first.',
     );
   }
+  const schema: Record<string, FieldSchema> = {};
+  for (const [name, field] of Object.entries(inferred)) schema[name] = trained[name] ?? field;
   const builder = new ColumnsBuilder('predict', schema);
   for (const record of batch) builder.add(record);
   return builder.finish();

@@ -78,3 +78,8 @@ function byFieldNames({ count, fields }: Columns): PreparedBatch {
 function toTensor(value: Tensor | ShapedValues): Tensor {
   return isTensor(value) ? value : fromTypedArray(value.data, value.shape);
 }
+
+/** The error of a batch without labels where they are needed. */
+export function noTarget(use: string): ArgumentError {
+  return new ArgumentError(`prepare: ${use} needs { input, target }, got no target. Return the labels as target.`);
+}

@@ -6,7 +6,7 @@ import { referenceKernelCalls } from '../../kernels/runtime/call.ts';
 import { type Columns, gather } from '../data/columns.ts';
 import type { LoopContext, LoopProgram } from '../engine/engine.ts';
 import type { FunctionSpec } from '../engine/functions.ts';
-import { ArgumentError, ShoalError } from '../errors.ts';
+import { ShoalError } from '../errors.ts';
 import type { Loss } from '../nn/loss.ts';
 import type { Module } from '../nn/module.ts';
 import { type ModuleSpec, moduleFromSpec } from '../nn/spec.ts';
@@ -15,11 +15,11 @@ import { learningRateAt, type Schedule } from '../optim/schedule.ts';
 import { withRandomKey } from '../tensor/randomness.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { flatValues, floats, gradientFloats, sumHeaders, writeHeader } from './blocks.ts';
-import { noTimes, type PhaseTimes } from './events.ts';
+import { flatValues, floats, gradientFloats, readHeader, sumHeaders, writeHeader } from './blocks.ts';
+import { noTimes, type PhaseTimes, phaseNames } from './events.ts';
 import { initialModule, loadFlat } from './model-state.ts';
 import { epochOrder, type Layout, type LayoutEntry, share, sliceStart, stream } from './plan.ts';
-import { type BatchTensors, loadPrepare } from './prepare.ts';
+import { type BatchTensors, loadPrepare, noTarget } from './prepare.ts';
 import { SliceUpdater } from './slice-updater.ts';
 
 /** This module's address, for the loop's spec. */
@@ -37,8 +37,8 @@ export interface RunPlan {
   readonly partitions: number;
   readonly iterationsPerEpoch: number;
   readonly totalIterations: number;
-  /** Negative control of tests: sums gradients from the last partition to the first. */
-  readonly reverseSummation?: boolean;
+  /** Negative control of tests: sums gradients in the order in which they were published. */
+  readonly arrivalOrder?: boolean;
 }
 
 /** What a replica tells the driver. */
@@ -83,6 +83,7 @@ class Replica implements LoopProgram {
   private constantVersions: readonly number[] = [];
   private times = noTimes();
   private markMs = 0;
+  private enteredMs = 0;
 
   constructor(
     context: LoopContext,
@@ -119,9 +120,13 @@ class Replica implements LoopProgram {
 
   account(name: 'wait' | 'schedule', durationMs: number): void {
     this.times[name] += durationMs;
+    if (name === 'schedule') this.enteredMs = performance.now() - durationMs;
   }
 
   leave(): void {
+    // Between the phases: choosing what runs next, publishing versions.
+    const accounted = phaseNames.reduce((sum, name) => sum + this.times[name], 0);
+    this.times.schedule += Math.max(0, performance.now() - this.enteredMs - accounted);
     const referenceCalls = referenceKernelCalls() - this.referenceCallsBefore;
     this.context.emit({
       kind: 'left',
@@ -134,6 +139,7 @@ class Replica implements LoopProgram {
   private computeGradient(partition: number, iteration: number): void {
     const at = (phase: string, offset: number): void => this.context.faultPoint(phase, partition, iteration, offset);
     const block = this.context.blocks.part('gradient', partition, iteration + 1);
+    for (const { parameter } of this.trained) parameter.zeroGrad(); // of an attempt that failed
     const batch = this.batchOf(partition, iteration);
     this.lap('data');
     this.loadWeights(iteration);
@@ -146,7 +152,7 @@ class Replica implements LoopProgram {
     }
     scope(() => {
       const { input, target } = this.prepare(batch);
-      if (target === null) throw noTarget();
+      if (target === null) throw noTarget('training');
       this.lap('data');
       at('forward', 0);
       const key = { seed: this.plan.seed, stream: stream('draw', iteration, partition) };
@@ -223,11 +229,12 @@ class Replica implements LoopProgram {
 
   /** Every partition's part of a slice, in the order of summation. */
   private gradientsOf(iteration: number, start: number, end: number): Float32Array[] {
-    const { partitions, reverseSummation } = this.plan;
-    return Array.from({ length: partitions }, (_, i) => {
-      const partition = reverseSummation ? partitions - 1 - i : i;
-      return gradientFloats(this.context.blocks.part('gradient', partition, iteration + 1), start, end);
-    });
+    const { partitions, arrivalOrder } = this.plan;
+    const blocks = Array.from({ length: partitions }, (_, partition) =>
+      this.context.blocks.part('gradient', partition, iteration + 1),
+    );
+    if (arrivalOrder) blocks.sort((a, b) => readHeader(a).publishedMs - readHeader(b).publishedMs);
+    return blocks.map((block) => gradientFloats(block, start, end));
   }
 
   private batchOf(partition: number, iteration: number): Columns {
@@ -266,8 +273,4 @@ class Replica implements LoopProgram {
     this.times[name] += now - this.markMs;
     this.markMs = now;
   }
-}
-
-function noTarget(): ArgumentError {
-  return new ArgumentError('prepare: training needs { input, target }, got no target. Return the labels as target.');
 }

@@ -3,17 +3,17 @@
  * a block between the first and the last iteration.
  */
 import { sha256 } from '#platform';
-import type { Columns } from '../data/columns.ts';
+import { type Columns, type Schema, schemaOf } from '../data/columns.ts';
 import { type AnyDataset, materialize } from '../data/dataset.ts';
 import type { Engine, Loop, Stage } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';
 import { task } from '../engine/functions.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, EngineError } from '../errors.ts';
 import { optimizerFromSpec } from '../optim/index.ts';
 import { Random } from '../random.ts';
 import { phases, trainingBlocks } from './blocks.ts';
 import { drawChaos } from './chaos.ts';
-import { checkIdentity, findCheckpoint, type RunIdentity } from './checkpoint.ts';
+import { type CheckpointSearch, checkIdentity, type FoundCheckpoint, type RunIdentity } from './checkpoint.ts';
 import type { EventQueue } from './event-queue.ts';
 import { type KillCounts, noTimes, type PhaseTimes, phaseNames, type Summary, type TrainEvent } from './events.ts';
 import { type Metric, metricFromSpec } from './metrics.ts';
@@ -42,7 +42,10 @@ export interface FitOptions {
   readonly checkpoint?: { readonly directory: string; readonly everyIterations?: number };
   /** Goes on from the newest checkpoint in the directory, if there is one. */
   readonly resume?: boolean;
-  /** Ends the run after the iteration that is running, with a checkpoint and an `interrupted` event. */
+  /**
+   * Ends the run after the iteration that is running, with a checkpoint and an `interrupted` event; before the first iteration `fit` rejects
+   * with `CANCELLED` instead.
+   */
   readonly signal?: AbortSignal;
   /** Kills workers by a plan drawn from this seed, to prove that it does not matter. */
   readonly chaos?: number;
@@ -56,8 +59,8 @@ export interface RunSetup {
   /** Values to start from instead of drawn ones. */
   readonly startFrom: FlatValues | null;
   readonly events: EventQueue<TrainEvent>;
-  /** Told as soon as there are weights that can be read. */
-  readonly onBlocks: (run: ModelOfRun, loop: Loop) => void;
+  /** Told at the end of a run: what the model of it is. */
+  readonly onTrained: (run: ModelOfRun) => void;
 }
 
 /** Runs training to its end; events go to the queue. */
@@ -76,18 +79,21 @@ class Run {
   private readonly referenceCalls = new Map<number, number>();
   private readonly recent: { ms: number; records: number }[] = [];
   private killTimes: number[] = [];
+  private readonly killTimers = new Set<ReturnType<typeof setTimeout>>();
   private records = 0;
   private trainMs = 0;
   private warnedOfLoss = false;
   /** The next iteration that has not been reported. */
   private next = 0;
   private plan!: RunPlan;
+  private schema: Schema = {};
 
   constructor(setup: RunSetup, options: FitOptions) {
     this.setup = setup;
     this.options = options;
     this.epochs = positive('epochs', options.epochs ?? 1);
     this.batchSize = positive('batchSize', options.batchSize ?? 128);
+    positive('checkpoint.everyIterations', options.checkpoint?.everyIterations ?? 1);
   }
 
   async execute(train: AnyDataset): Promise<void> {
@@ -99,8 +105,7 @@ class Run {
       const validation =
         this.options.validation && (await materialize(this.options.validation, engine, signalOf(this.options)));
       const identity = await this.identify(columns);
-      const found = this.options.resume ? await findCheckpoint(this.directory('resume')) : null;
-      if (found !== null) checkIdentity(found, identity);
+      const found = this.options.resume ? await this.find(identity) : null;
       const start = found?.state.iteration ?? 0;
       this.next = start;
       this.planKills(start);
@@ -110,6 +115,8 @@ class Run {
         [{ pinned: this.pinned(loop, start), from: found ?? this.setup.startFrom }],
         this.plan,
       );
+      await loop.advance(start); // opens the loop on all workers, so that training time is training
+      if (this.options.signal?.aborted) throw cancelled(this.options.signal);
       this.report({
         event: 'start',
         totalIterations: this.plan.totalIterations,
@@ -126,6 +133,7 @@ class Run {
     } finally {
       unsubscribe();
       engine.setFaults([]);
+      for (const timer of this.killTimers) clearTimeout(timer);
       await loop?.close();
     }
   }
@@ -159,7 +167,7 @@ class Run {
         sampleBytesCrossed: engine.sampleBytesCrossed() - crossedBefore,
       };
       if (this.options.checkpoint && saved !== iteration) checkpoint = await this.save(loop, iteration, identity);
-      this.setup.onBlocks(this.modelOfRun(loop, iteration), loop);
+      this.setup.onTrained(this.modelOfRun(loop, iteration));
       const [weightsSha256] = await this.stage('hashWeights', [this.pinned(loop, iteration)]);
       const event = iteration < totalIterations ? 'interrupted' : 'done';
       this.report({ event, checkpoint, ...this.summary(weightsSha256 as string, counted) });
@@ -177,6 +185,7 @@ class Run {
     const perEpoch = iterationsPerEpoch(records, this.batchSize);
     const totalIterations = perEpoch * this.epochs;
     this.plan = { ...this.setup.plan, partitions: columns.length, iterationsPerEpoch: perEpoch, totalIterations };
+    this.schema = schemaOf(columns[0]!);
     const hashes = (await this.stage('hashColumns', columns)) as string[];
     const { model, loss, optimizer, schedule, prepare, seed, layout } = this.plan;
     return {
@@ -224,6 +233,16 @@ class Run {
 
   private stateNames(): readonly string[] {
     return optimizerFromSpec(this.plan.optimizer).stateNames;
+  }
+
+  private async find(identity: RunIdentity): Promise<FoundCheckpoint | null> {
+    const [search] = (await this.stage('findNewest', [this.directory('resume')])) as CheckpointSearch[];
+    const { found, damaged } = search!;
+    if (damaged.length > 0) {
+      this.report({ event: 'warning', message: `damaged checkpoints were passed over: ${damaged.join(', ')}` });
+    }
+    if (found !== null) checkIdentity(found, identity);
+    return found;
   }
 
   // Triggers.
@@ -275,7 +294,10 @@ class Run {
       run: task(stagesModule, name, args),
       inputs: inputs.map((input, partition) => ({ partition, input })),
     };
-    return this.setup.engine.run(stage);
+    return this.setup.engine.run(stage).catch((error: EngineError) => {
+      // A checkpoint's own error says more than that a stage failed.
+      throw String(error.fields?.causeCode).startsWith('CHECKPOINT_') ? error.cause : error;
+    });
   }
 
   private pinned(loop: Loop, version: number): PinnedBlocks {
@@ -284,7 +306,10 @@ class Run {
 
   private modelOfRun(loop: Loop, version: number): ModelOfRun {
     const { model, seed, prepare } = this.plan;
-    return { model, seed, prepare, pinned: this.pinned(loop, version) };
+    // Without gradients and moments, which would live as long as the trained model.
+    const { weights, constants } = loop.blocks.handles.data;
+    const blocks = { ...loop.blocks.handles, data: { weights: weights!, constants: constants! } };
+    return { model, seed, prepare, schema: this.schema, pinned: { ...this.pinned(loop, version), blocks } };
   }
 
   private directory(op: string): string {
@@ -339,11 +364,12 @@ class Run {
     while (this.killTimes.length > 0 && iteration >= this.killTimes[0]! * this.plan.totalIterations) {
       const random = new Random(this.options.chaos!, stream('chaos', 1, this.killTimes.length));
       this.killTimes.shift();
-      setTimeout(() => {
+      const timer = setTimeout(() => {
         const live = this.setup.engine.liveWorkers();
         const victim = live[random.below(Math.max(live.length, 1))];
         if (victim !== undefined) this.setup.engine.killWorker(victim);
       }, random.below(50));
+      this.killTimers.add(timer);
     }
   }
 
@@ -372,9 +398,6 @@ class Run {
     const { engine } = this.setup;
     const phasesMs = noTimes();
     for (const name of phaseNames) phasesMs[name] = this.times[name] / engine.workers;
-    const measured = phaseNames.reduce((sum, name) => sum + phasesMs[name], 0);
-    // What no worker accounts for (messages, groups' starts and ends, replacements) is the scheduling's.
-    phasesMs.schedule += Math.max(0, this.trainMs - measured);
     return {
       weightsSha256,
       recordsPerSecond: this.trainMs === 0 ? 0 : (1000 * this.records) / this.trainMs,
@@ -408,4 +431,9 @@ function signalOf({ signal }: FitOptions): { readonly signal?: AbortSignal } {
 
 function hashOf(text: string): string {
   return sha256().update(new TextEncoder().encode(text)).digest();
+}
+
+/** An abort before the first iteration: there is nothing to save and nothing to report. */
+function cancelled({ reason }: AbortSignal): EngineError {
+  return new EngineError('CANCELLED', 'fit: it was cancelled by its signal before the first iteration.', {}, reason);
 }

@@ -1,6 +1,6 @@
 /** @file What workers do for a run besides its iterations: initial weights, validation, checkpoints, hashes. Stage functions by export name. */
 import { sha256 } from '#platform';
-import { type Columns, gather } from '../data/columns.ts';
+import { type Columns, gather, type Schema } from '../data/columns.ts';
 import { type BlockHandles, BlockTable } from '../engine/blocks.ts';
 import type { TaskContext } from '../engine/engine.ts';
 import type { FunctionSpec } from '../engine/functions.ts';
@@ -9,11 +9,18 @@ import type { ModuleSpec } from '../nn/spec.ts';
 import { noGrad } from '../ops/define.ts';
 import { scope } from '../tensor/scope.ts';
 import { flatValues, floats } from './blocks.ts';
-import { type CheckpointState, type FlatState, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import {
+  type CheckpointSearch,
+  type CheckpointState,
+  type FlatState,
+  findCheckpoint,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoint.ts';
 import { type MetricSpec, metricFromSpec } from './metrics.ts';
 import { type FlatValues, initialModule, loadFlat, storeFlat } from './model-state.ts';
 import type { Layout } from './plan.ts';
-import { loadPrepare } from './prepare.ts';
+import { loadPrepare, noTarget } from './prepare.ts';
 import { weightsSha256 } from './weights-hash.ts';
 
 /** This module's address, for stages. */
@@ -67,7 +74,12 @@ export function hashColumns(_context: TaskContext, columns: Columns): string {
 
 /** SHA-256 of the weights. */
 export function hashWeights(_context: TaskContext, pinned: PinnedBlocks): string {
-  return weightsSha256(pinned.layout, flatState(pinned));
+  return weightsSha256(pinned.layout, pinnedValues(pinned));
+}
+
+/** The newest whole checkpoint in a folder, and what was passed over. */
+export function findNewest(_context: TaskContext, directory: string): Promise<CheckpointSearch> {
+  return findCheckpoint(directory);
 }
 
 /** Writes a checkpoint; returns its folder. */
@@ -89,6 +101,8 @@ export interface ModelOfRun {
   readonly model: ModuleSpec;
   readonly seed: number;
   readonly prepare: FunctionSpec | null;
+  /** Of the training data: how fields of the same names are read for prediction. */
+  readonly schema: Schema;
   readonly pinned: PinnedBlocks;
 }
 
@@ -108,9 +122,10 @@ export async function validate(
     noGrad(() =>
       scope(() => {
         const { input, target } = prepare(gather(columns, rows));
+        if (target === null) throw noTarget('validation');
         const outputs = model.forward(input);
         metrics.forEach((metric, i) => {
-          partials[i] = metric.add(partials[i], outputs, target!);
+          partials[i] = metric.add(partials[i], outputs, target);
         });
       }),
     );
@@ -118,17 +133,27 @@ export async function validate(
   return partials;
 }
 
-/** The model of a run in eval mode with the pinned weights; built once a worker. */
-export async function loadModel(
-  store: Map<string, unknown>,
-  { model: spec, seed, pinned }: ModelOfRun,
-): Promise<Module> {
+/** The model of a run in eval mode with the pinned weights. The module is built once a worker and belongs to one task at a time. */
+export async function loadModel(store: Map<string, unknown>, run: ModelOfRun): Promise<Module> {
+  const { model: spec, pinned } = run;
   const key = `model:${JSON.stringify([spec, pinned.layout])}`;
   let model = store.get(key) as Module | undefined;
   if (model === undefined) {
-    model = (await initialModule(spec, seed, pinned.layout)).eval();
+    model = await buildModel(run);
     store.set(key, model);
+  } else {
+    loadFlat(model, pinned.layout, pinnedValues(pinned));
   }
-  loadFlat(model, pinned.layout, flatState(pinned));
   return model;
+}
+
+/** A module of its own with the pinned weights, in eval mode. */
+export async function buildModel({ model: spec, seed, pinned }: ModelOfRun): Promise<Module> {
+  const model = (await initialModule(spec, seed, pinned.layout)).eval();
+  loadFlat(model, pinned.layout, pinnedValues(pinned));
+  return model;
+}
+
+function pinnedValues({ blocks, version }: PinnedBlocks): FlatValues {
+  return flatValues(new BlockTable(blocks), version);
 }

@@ -1,12 +1,13 @@
 /** @file The Trainer: synchronous data-parallel training on an engine, as BigDL does it, with the same bits however it runs. */
 import type { AnyDataset, Dataset } from '../data/dataset.ts';
-import type { BlockTable } from '../engine/blocks.ts';
+import { BlockTable } from '../engine/blocks.ts';
 import type { Engine } from '../engine/engine.ts';
 import { describeFunction, type FunctionSpec, task } from '../engine/functions.ts';
-import { ShoalError } from '../errors.ts';
-import type { Loss } from '../nn/loss.ts';
-import type { Module } from '../nn/module.ts';
+import { ArgumentError, ShoalError } from '../errors.ts';
+import { Loss } from '../nn/loss.ts';
+import { Module } from '../nn/module.ts';
 import type { AnyOptimizerSpec } from '../optim/index.ts';
+import { Optimizer } from '../optim/optimizer.ts';
 import { constant, type Schedule } from '../optim/schedule.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { flatValues } from './blocks.ts';
@@ -60,11 +61,12 @@ export class Trainer {
   private readonly layout: Layout;
   private readonly startFrom: FlatValues | null;
   private readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations'>;
-  private trained: { readonly run: ModelOfRun; readonly blocks: BlockTable } | null = null;
+  private trained: ModelOfRun | null = null;
   private running = false;
   private loadedBytes = 0;
 
   constructor(options: TrainerOptions) {
+    checkOptions(options);
     const { model, loss, optimizer, schedule = constant(), engine, seed = 0, prepare, startFrom } = options;
     this.engine = engine;
     this.layout = moduleLayout(model);
@@ -86,7 +88,8 @@ export class Trainer {
   }
 
   /**
-   * Trains; yields events as they happen. Leaving the loop early interrupts the run after the iteration that is running.
+   * Trains from the start (or from a checkpoint, with `resume`); yields events as they happen. Leaving the loop early interrupts the run after
+   * the iteration that is running. A second `fit` starts anew, with a warning.
    *
    * @throws ArgumentError, EngineError, CheckpointError
    */
@@ -96,21 +99,33 @@ export class Trainer {
         'TRAINER_BUSY',
         'fit: the trainer must be idle, got one that is training. Await the last fit first.',
       );
+    if (typeof train?.plan !== 'object') {
+      throw new ArgumentError(
+        'fit: the data must be a dataset, got another value. Pass parallelize(records), idx(...) or the like.',
+      );
+    }
     this.running = true;
     const leave = new AbortController();
-    const signal = options.signal === undefined ? leave.signal : AbortSignal.any([options.signal, leave.signal]);
+    const abort = (): void => leave.abort(options.signal?.reason);
+    if (options.signal?.aborted) abort();
+    options.signal?.addEventListener('abort', abort);
     const events = new EventQueue<TrainEvent>();
+    if (this.trained !== null && options.resume !== true) {
+      const message =
+        'fit starts anew: pass more epochs at once, or startFrom, or resume from a checkpoint, to go on from trained weights';
+      events.push({ event: 'warning', iteration: 0, elapsedMs: 0, message });
+    }
     const setup = {
       engine: this.engine,
       layout: this.layout,
       plan: this.plan,
       startFrom: this.startFrom,
       events,
-      onBlocks: (run: ModelOfRun, { blocks }: { readonly blocks: BlockTable }): void => {
-        this.trained = { run, blocks };
+      onTrained: (run: ModelOfRun): void => {
+        this.trained = run;
       },
     };
-    const run = runTraining(setup, train, { ...options, signal }).then(
+    const run = runTraining(setup, train, { ...options, signal: leave.signal }).then(
       () => events.end(),
       (error: unknown) => events.fail(error),
     );
@@ -118,6 +133,7 @@ export class Trainer {
       yield* events.read();
     } finally {
       leave.abort();
+      options.signal?.removeEventListener('abort', abort);
       await run;
       this.running = false;
     }
@@ -129,9 +145,9 @@ export class Trainer {
    * @throws ShoalError `NOT_TRAINED` before `fit` has ended.
    */
   async model(): Promise<Module> {
-    const { run, blocks } = this.state('model');
-    const model = (await initialModule(run.model, run.seed, this.layout)).eval();
-    const values = flatValues(blocks, run.pinned.version);
+    const { model: spec, seed, pinned } = this.state('model');
+    const model = (await initialModule(spec, seed, this.layout)).eval();
+    const values = flatValues(new BlockTable(pinned.blocks), pinned.version);
     this.loadedBytes += values.weights.byteLength + values.constants.byteLength;
     loadFlat(model, this.layout, values);
     return model;
@@ -148,16 +164,42 @@ export class Trainer {
    * outputs!.length; // => 3
    */
   predict<T>(dataset: Dataset<T>, options: { readonly batchSize?: number } = {}): Dataset<Float32Array> {
-    const { run } = this.state('predict');
-    const args = { run, batchSize: options.batchSize ?? 256 };
+    const args = { run: this.state('predict'), batchSize: options.batchSize ?? 256 };
     return dataset.on(this.engine).mapPartitions(task(predictModule, 'predictPartition', args));
   }
 
-  private state(op: string): { readonly run: ModelOfRun; readonly blocks: BlockTable } {
+  private state(op: string): ModelOfRun {
     if (this.trained !== null) return this.trained;
     throw new ShoalError(
       'NOT_TRAINED',
       `${op}: the trainer must have been trained, got one that was not. Await fit() first.`,
+    );
+  }
+}
+
+/** Catches what types do not: plain JavaScript, and PyTorch's habits. */
+function checkOptions({ model, loss, optimizer, engine, seed = 0, startFrom }: TrainerOptions): void {
+  const refuse = (rule: string, next: string): never => {
+    throw new ArgumentError(`Trainer: ${rule}. ${next}.`);
+  };
+  if (!(model instanceof Module))
+    refuse('model must be a Module, got another value', 'Pass an nn.Module of this copy of shoal');
+  if (!(loss instanceof Loss))
+    refuse('loss must be a loss module, got another value', 'Pass new nn.CrossEntropyLoss()');
+  if (optimizer instanceof Optimizer || typeof optimizer?.name !== 'string') {
+    refuse(
+      'optimizer must be a plain spec, got another value',
+      'Pass optim.sgd({ lr }), not new optim.SGD(...): its state lives on workers',
+    );
+  }
+  if (typeof engine?.openLoop !== 'function')
+    refuse('engine must be an engine, got another value', 'Pass threads() or inline()');
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    refuse(`seed must be an integer, 0 to 2^53 - 1, got ${seed}`, 'Check the seed');
+  if (startFrom === undefined && model.parameters().some(({ storage }) => storage.version > 0)) {
+    refuse(
+      'the values of the model are not where training starts, got a model whose parameters were changed',
+      'Pass startFrom: model.stateDict() to start from them, or build the model anew',
     );
   }
 }

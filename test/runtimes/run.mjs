@@ -16,7 +16,7 @@ const binary = (name, file) => join(here, 'node_modules', name, 'bin', file);
 
 const runtimes = [
   { name: 'this Node', path: process.execPath },
-  ...['node22', 'node24', 'node26'].map((name) => ({ name, path: binary(name, 'node') })),
+  ...['node20', 'node22', 'node24', 'node26'].map((name) => ({ name, path: binary(name, 'node') })),
   { name: 'bun', path: binary('bun', 'bun') },
 ];
 

@@ -25,5 +25,5 @@ it('keeps the last two of a run, and never removes the one just written because 
   await write(7);
   await write(9);
   expect(readdirSync(directory).sort()).toEqual(['step-00000007', 'step-00000009', 'step-00000020', 'step-00000030']);
-  expect((await findCheckpoint(directory))?.state.iteration).toBe(30);
+  expect((await findCheckpoint(directory)).found?.state.iteration).toBe(30);
 });

@@ -97,7 +97,7 @@ describe('negative controls change the hash', () => {
   it.each([
     ['another seed', { seed: 2 }],
     ['another number of partitions', { partitions: 7 }],
-    ['another order of summation', { reverseSummation: true }],
+    ['summation in order of arrival', { arrivalOrder: true }],
   ])('%s', (_, options) =>
     withEngine(threads({ workers: 2 }), async (engine) => {
       const { last } = await referenceRun(engine, options);

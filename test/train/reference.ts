@@ -19,8 +19,8 @@ export interface ReferenceOptions extends FitOptions {
   readonly partitions?: number;
   readonly seed?: number;
   readonly limit?: number;
-  /** Negative control: sum gradients in another order than that of the partitions. */
-  readonly reverseSummation?: boolean;
+  /** Negative control: sum gradients in the order in which they were published, not that of the partitions. */
+  readonly arrivalOrder?: boolean;
   readonly onEvent?: (event: TrainEvent) => void;
 }
 
@@ -55,8 +55,8 @@ export function lenetTrainer(engine: Engine, seed = 1, extra: Record<string, unk
 
 /** Runs the reference run on an engine; returns its last event and all others. */
 export async function referenceRun(engine: Engine, options: ReferenceOptions = {}) {
-  const { partitions = 8, seed = 1, limit = 6400, reverseSummation, onEvent, ...fit } = options;
-  const trainer = lenetTrainer(engine, seed, reverseSummation ? { reverseSummation } : {});
+  const { partitions = 8, seed = 1, limit = 6400, arrivalOrder, onEvent, ...fit } = options;
+  const trainer = lenetTrainer(engine, seed, arrivalOrder ? { arrivalOrder } : {});
   const events: TrainEvent[] = [];
   for await (const event of trainer.fit(mnist(partitions, limit).cache(), { epochs: 2, batchSize: 64, ...fit })) {
     events.push(event);

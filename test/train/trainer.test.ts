@@ -45,18 +45,14 @@ function points(count: number): Point[] {
 const schema = { x: { dtype: 'float32', shape: [4] }, y: { dtype: 'int32', shape: [] } } as const;
 const mlp = () => new nn.Sequential(new nn.Linear(4, 16), new nn.Tanh(), new nn.Linear(16, 3));
 
-function trainerOn(engine: Engine, options: Partial<TrainerOptions> = {}): Trainer {
+function trainerOptions(engine: Engine): TrainerOptions {
   const prepare = task(fixtures, 'asIs');
   const optimizer = optim.sgd({ lr: 0.2, momentum: 0.9, weightDecay: 0.001 });
-  return new Trainer({
-    model: mlp(),
-    loss: new nn.CrossEntropyLoss(),
-    optimizer,
-    engine,
-    seed: 3,
-    prepare,
-    ...options,
-  });
+  return { model: mlp(), loss: new nn.CrossEntropyLoss(), optimizer, engine, seed: 3, prepare };
+}
+
+function trainerOn(engine: Engine, options: Partial<TrainerOptions> = {}): Trainer {
+  return new Trainer({ ...trainerOptions(engine), ...options });
 }
 
 async function train(trainer: Trainer, data: AnyDataset, options: FitOptions = {}) {
@@ -160,7 +156,9 @@ describe('Trainer', () => {
         })
         .cache(schema);
       let killed = 0;
+      let lostAttempts = 0;
       const unsubscribe = engine.subscribe((event) => {
+        if (event.event === 'taskFailed' && event.reason === 'workerLost') lostAttempts++;
         if (kill && event.event === 'jobStarted' && killed === 0) {
           setTimeout(() => {
             for (const id of engine.liveWorkers().slice(0, 1)) {
@@ -173,6 +171,7 @@ describe('Trainer', () => {
       return train(trainerOn(engine), data).then(({ done }) => {
         unsubscribe();
         expect(killed > 0).toBe(kill);
+        expect(lostAttempts > 0).toBe(kill); // the kill hit a task of that stage
         return done;
       });
     };
@@ -221,6 +220,69 @@ describe('Trainer', () => {
         (await train(trainerOn(engine), parallelize(ignored, { partitions: 4 }).cache(schema), { epochs: 1 })).done
           .weightsSha256,
       );
+    }));
+
+  it('predicts with two models in one chain, each with its own weights', () =>
+    withEngine(threads({ workers: 1 }), async (engine) => {
+      const data = parallelize(points(700), { partitions: 2 }).cache(schema);
+      const trainers = [trainerOn(engine, { seed: 1 }), trainerOn(engine, { seed: 2 })];
+      for (const trainer of trainers) await train(trainer, data);
+      const alone = await Promise.all(trainers.map((trainer) => trainer.predict(data).collect()));
+      const pairs = await trainers[0]!.predict(data).zip(trainers[1]!.predict(data)).collect();
+      expect(pairs.map(([a]) => a)).toEqual(alone[0]);
+      expect(pairs.map(([, b]) => b)).toEqual(alone[1]);
+      expect(alone[0]).not.toEqual(alone[1]);
+    }));
+
+  it('cancelled before the first iteration, says so', () =>
+    withEngine(inline(), async (engine) => {
+      const data = parallelize(points(20), { partitions: 2 }).cache(schema);
+      const signal = AbortSignal.abort(new Error('not now'));
+      await expect(train(trainerOn(engine), data, { signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+      await train(trainerOn(engine), data);
+      await expect(train(trainerOn(engine), data, { signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    }));
+
+  it('tells plain JavaScript and PyTorch habits what to write', () =>
+    withEngine(inline(), async (engine) => {
+      const model = mlp();
+      const message = (options: object): string => {
+        try {
+          trainerOn(engine, options);
+          return 'accepted';
+        } catch (error) {
+          return (error as Error).message;
+        }
+      };
+      expect(message({ optimizer: new optim.SGD(model.parameters(), { lr: 0.1 }) })).toContain(
+        'Pass optim.sgd({ lr })',
+      );
+      expect(message({ loss: undefined })).toContain('loss must be a loss module');
+      expect(message({ seed: Number.NaN })).toContain('seed must be an integer');
+      noGrad(() => model.parameters()[0]!.mul_(2));
+      expect(message({ model })).toContain('Pass startFrom: model.stateDict()');
+      expect(message({ model, startFrom: model.stateDict() })).toBe('accepted');
+      await expect(train(trainerOn(engine), [] as never)).rejects.toThrow('the data must be a dataset');
+      const trainer = trainerOn(engine);
+      const data = parallelize(points(20)).cache(schema);
+      const first = await train(trainer, data);
+      const second = await train(trainer, data);
+      expect(second.events.filter((event) => event.event === 'warning')).toHaveLength(1);
+      expect(second.done.weightsSha256).toBe(first.done.weightsSha256);
+      const unlabelled = parallelize([{ input: Float32Array.of(1, 2, 3, 4) }]);
+      const { prepare: _, ...byNames } = trainerOptions(engine);
+      const failing = train(
+        new Trainer(byNames),
+        parallelize([{ input: Float32Array.of(1, 2, 3, 4), target: 1 }]).cache({
+          input: { dtype: 'float32', shape: [4] },
+          target: { dtype: 'int32', shape: [] },
+        }),
+        { validation: unlabelled, metrics: [new Top1Accuracy()] },
+      );
+      await expect(failing).rejects.toThrow('validation needs { input, target }, got no target');
+      await expect(
+        train(new Trainer(byNames), parallelize([{ input: Float32Array.of(1, 2, 3, 4), target: 1 }])),
+      ).rejects.toThrow("cache({ target: { dtype: 'int32', shape: [] }");
     }));
 
   it('warns once when the loss is no number any more', () =>
@@ -379,6 +441,17 @@ describe('checkpoints', () => {
       expect(done.weightsSha256).toBe(quiet.done.weightsSha256);
     }));
 
+  it('are not silently passed over when none is whole', () =>
+    withEngine(inline(), async (engine) => {
+      const directory = join(folder, 'all-damaged');
+      await interrupted(engine, directory);
+      for (const name of readdirSync(directory)) writeFileSync(join(directory, name, 'model.safetensors'), '');
+      await expect(resumed(engine, directory)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' });
+      await expect(train(trainerOn(engine), data(), { checkpoint: { directory, everyIterations: 0 } })).rejects.toThrow(
+        'checkpoint.everyIterations must be an integer >= 1, got 0',
+      );
+    }));
+
   it('fall back to the one before when the newest is damaged, and start anew without any', () =>
     withEngine(inline(), async (engine) => {
       const directory = join(folder, 'damaged');
@@ -392,6 +465,7 @@ describe('checkpoints', () => {
       const { events, done } = await resumed(engine, directory);
       const start = events.find((event) => event.event === 'start')!;
       expect(start.resumedFrom).toBe(join(directory, older!));
+      expect(events.find((event) => event.event === 'warning')!.message).toContain(newer!);
       const quiet = await resumed(engine, join(folder, 'empty'));
       expect(quiet.events.find((event) => event.event === 'start')!.resumedFrom).toBeNull();
       expect(done.weightsSha256).toBe(quiet.done.weightsSha256);
@@ -402,7 +476,7 @@ describe('checkpoints', () => {
       const file = join(folder, 'a-file');
       writeFileSync(file, '');
       const failing = train(trainerOn(engine), data(), { checkpoint: { directory: join(file, 'below') } });
-      await expect(failing).rejects.toMatchObject({ code: 'TASK_FAILED', fields: { causeCode: 'CHECKPOINT_WRITE' } });
+      await expect(failing).rejects.toMatchObject({ code: 'CHECKPOINT_WRITE' });
       const directory = join(folder, 'future');
       await interrupted(engine, directory);
       for (const name of readdirSync(directory)) writeFileSync(join(directory, name, 'state.json'), '{"format": 2}');
