@@ -50,6 +50,30 @@ export function createBlocks(units: number, specs: BlockSpecs, startVersion: num
   return new BlockTable({ units, specs, control, data });
 }
 
+/** The version words of a block, for who asks often. */
+export class VersionTrack {
+  private readonly words: Int32Array;
+  private readonly first: number;
+  private readonly units: number;
+
+  constructor(words: Int32Array, first: number, units: number) {
+    this.words = words;
+    this.first = first;
+    this.units = units;
+  }
+
+  /** The latest published version of a unit's part. */
+  version(unit: number): number {
+    return Atomics.load(this.words, this.first + unit);
+  }
+
+  /** The last unit whose version is below `least`, or -1 if there is none. */
+  lastBelow(least: number): number {
+    for (let unit = this.units - 1; unit >= 0; unit--) if (this.version(unit) < least) return unit;
+    return -1;
+  }
+}
+
 /** The blocks of a loop, as one thread sees them. */
 export class BlockTable {
   readonly handles: BlockHandles;
@@ -76,6 +100,11 @@ export class BlockTable {
         spec.unitBytes.map((bytes) => (offset += bytes) - bytes),
       );
     }
+  }
+
+  /** The version words of a block. */
+  track(name: string): VersionTrack {
+    return new VersionTrack(this.words, this.wordOf(name, 0), this.units);
   }
 
   /** The latest published version of a unit's part. */

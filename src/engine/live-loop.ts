@@ -4,7 +4,7 @@ import { type BlockTable, createBlocks } from './blocks.ts';
 import type { LoopSpec } from './engine.ts';
 import { inputError } from './job-error.ts';
 import { isComputing, type LiveWorker } from './live-worker.ts';
-import { nextWork } from './loop-runner.ts';
+import { nextWork, tracksOf } from './loop-runner.ts';
 
 /** All workers waiting and no version moving for so many looks in a row (50 ms each) is a deadlock. */
 const DEADLOCK_LOOKS = 60;
@@ -68,10 +68,11 @@ function versionsOf(blocks: BlockTable, name: string): string {
 export function lowerLimit({ blocks, spec, pending }: LiveLoop): void {
   if (pending === null) return;
   const old = blocks.limit;
+  const tracks = tracksOf(blocks, spec.phases);
   for (let limit = -1; limit !== old; ) {
     let newest = -1;
     for (let unit = 0; unit < blocks.units; unit++) {
-      newest = Math.max(newest, nextWork(blocks, spec.phases, unit).iteration);
+      newest = Math.max(newest, nextWork(tracks, unit).iteration);
     }
     if (newest < limit) return;
     limit = Math.min(old, newest + 1);

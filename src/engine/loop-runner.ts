@@ -4,7 +4,7 @@
  * where its last owner was stopped.
  */
 import { EngineError } from '../errors.ts';
-import type { BlockTable } from './blocks.ts';
+import type { BlockTable, VersionTrack } from './blocks.ts';
 import type { LoopProgram, Phase } from './engine.ts';
 import { type Vitals, vitalState } from './vitals.ts';
 
@@ -18,20 +18,33 @@ export interface Work {
   readonly phase: number;
 }
 
-/** Where a unit stands: its first phase that has not published yet. */
-export function nextWork(blocks: BlockTable, phases: readonly Phase[], unit: number): Work {
-  const iteration = blocks.version(phases[phases.length - 1]!.writes, unit);
-  const phase = phases.findIndex(({ writes }) => blocks.version(writes, unit) === iteration);
-  return { unit, iteration, phase };
+/** The version words that a phase writes and needs. */
+interface PhaseTracks extends Phase {
+  readonly written: VersionTrack;
+  readonly needed: VersionTrack;
 }
 
-/** The first unit whose part of the needed block is too old for this work, or -1 if it can run. */
-export function firstUnmet(blocks: BlockTable, phases: readonly Phase[], { iteration, phase }: Work): number {
-  const { needs, lag } = phases[phase]!;
-  for (let unit = 0; unit < blocks.units; unit++) {
-    if (blocks.version(needs, unit) < iteration + lag) return unit;
+/** Resolves the blocks' names once, for a loop that asks for versions all the time. */
+export function tracksOf(blocks: BlockTable, phases: readonly Phase[]): readonly PhaseTracks[] {
+  return phases.map((phase) => ({ ...phase, written: blocks.track(phase.writes), needed: blocks.track(phase.needs) }));
+}
+
+/** Where a unit stands: its first phase that has not published yet. Its owner may be at work meanwhile: then it is read again. */
+export function nextWork(tracks: readonly PhaseTracks[], unit: number): Work {
+  for (;;) {
+    const iteration = tracks[tracks.length - 1]!.written.version(unit);
+    const phase = tracks.findIndex(({ written }) => written.version(unit) === iteration);
+    if (phase >= 0) return { unit, iteration, phase };
   }
-  return -1;
+}
+
+/**
+ * The last unit whose part of the needed block is too old for this work, or -1 if it can run. Owners work through their units in order, so who
+ * waits for the last one is woken about once an iteration and not by every unit.
+ */
+function lastUnmet(tracks: readonly PhaseTracks[], { iteration, phase }: Work): number {
+  const { needed, lag } = tracks[phase]!;
+  return needed.lastBelow(iteration + lag);
 }
 
 /** What a worker needs to run a loop. */
@@ -57,19 +70,20 @@ export interface PhaseFailure {
 
 /** Runs the units until all have reached the limit or their owners change. Blocks the thread while it waits. */
 export function runLoop(run: LoopRun): RunOutcome | PhaseFailure {
-  const { blocks, phases, program, vitals } = run;
+  const { blocks, program, vitals } = run;
+  const tracks = tracksOf(blocks, run.phases);
   for (;;) {
     if (blocks.epoch !== run.epoch) return 'reassigned';
     const limit = blocks.limit;
-    const work = chooseWork(run, limit);
+    const work = chooseWork(tracks, run.units, limit);
     if (work === 'done') return { done: true, limit };
-    const unmet = firstUnmet(blocks, phases, work);
+    const phase = tracks[work.phase]!;
+    const unmet = lastUnmet(tracks, work);
     if (unmet >= 0) {
-      if (run.yields) return { at: phases[work.phase]!.name, error: deadlock(phases[work.phase]!, unmet) };
-      waitForUnit(run, work, unmet);
+      if (run.yields) return { at: phase.name, error: deadlock(phase, unmet) };
+      waitForUnit(run, phase, work.iteration, unmet);
       continue;
     }
-    const phase = phases[work.phase]!;
     vitals.begin(work.phase, work.unit, work.iteration);
     try {
       program.run(phase.name, work.unit, work.iteration);
@@ -88,13 +102,13 @@ function deadlock({ needs }: Phase, unit: number): EngineError {
 }
 
 /** The earliest work of the worker's units, preferring work that can run now; `done` if all units are at the limit. */
-function chooseWork({ blocks, phases, units }: LoopRun, limit: number): Work | 'done' {
+function chooseWork(tracks: readonly PhaseTracks[], units: readonly number[], limit: number): Work | 'done' {
   let blocked: Work | undefined;
   let best: Work | undefined;
   for (const unit of units) {
-    const work = nextWork(blocks, phases, unit);
+    const work = nextWork(tracks, unit);
     if (work.iteration >= limit) continue;
-    if (firstUnmet(blocks, phases, work) >= 0) blocked = earlier(work, blocked);
+    if (lastUnmet(tracks, work) >= 0) blocked = earlier(work, blocked);
     else best = earlier(work, best);
   }
   return best ?? blocked ?? 'done';
@@ -105,13 +119,12 @@ function earlier(a: Work, b: Work | undefined): Work {
   return a.iteration === b.iteration && a.phase < b.phase ? a : b;
 }
 
-function waitForUnit({ blocks, phases, program, vitals }: LoopRun, work: Work, unit: number): void {
-  const { needs } = phases[work.phase]!;
-  const seen = blocks.version(needs, unit);
+function waitForUnit({ blocks, program, vitals }: LoopRun, phase: PhaseTracks, iteration: number, unit: number): void {
   const start = performance.now();
-  if (seen < work.iteration + phases[work.phase]!.lag) {
+  const seen = phase.needed.version(unit);
+  if (seen < iteration + phase.lag) {
     vitals.state = vitalState.waiting;
-    blocks.wait(needs, unit, seen, WAIT_TURN_MS);
+    blocks.wait(phase.needs, unit, seen, WAIT_TURN_MS);
   }
   program.account?.('wait', performance.now() - start);
 }

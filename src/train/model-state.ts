@@ -68,12 +68,9 @@ export async function initialModule(spec: ModuleSpec, seed: number, layout: Layo
   return model;
 }
 
-/** Copies flat values into the module: all, or only what is trained. */
-export function loadFlat(model: Module, layout: Layout, values: FlatValues, which: 'all' | 'trained' = 'all'): void {
-  tensorsOf(model).forEach(([, tensor], i) => {
-    const entry = layout.entries[i]!;
-    if (which === 'all' || entry.trained) tensor.copyFrom(valuesOf(values, entry));
-  });
+/** Copies flat values into the module. */
+export function loadFlat(model: Module, layout: Layout, values: FlatValues): void {
+  tensorsOf(model).forEach(([, tensor], i) => void tensor.copyFrom(valuesOf(values, layout.entries[i]!)));
 }
 
 /** Copies tensors, by the layout's names, into flat values. */

@@ -17,9 +17,10 @@ import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { flatValues, floats, gradientFloats, readHeader, sumHeaders, writeHeader } from './blocks.ts';
 import { noTimes, type PhaseTimes, phaseNames } from './events.ts';
-import { initialModule, loadFlat } from './model-state.ts';
+import { initialModule, loadFlat, valuesOf } from './model-state.ts';
 import { epochOrder, type Layout, type LayoutEntry, share, sliceStart, stream } from './plan.ts';
 import { type BatchTensors, loadPrepare, noTarget } from './prepare.ts';
+import { ReportRing } from './report-ring.ts';
 import { SliceUpdater } from './slice-updater.ts';
 
 /** This module's address, for the loop's spec. */
@@ -37,22 +38,19 @@ export interface RunPlan {
   readonly partitions: number;
   readonly iterationsPerEpoch: number;
   readonly totalIterations: number;
+  /** Where iterations are reported: a {@link ReportRing}. */
+  readonly reports: SharedArrayBuffer;
   /** Negative control of tests: sums gradients in the order in which they were published. */
   readonly arrivalOrder?: boolean;
 }
 
-/** What a replica tells the driver. */
-export type ReplicaReport =
-  | {
-      readonly kind: 'iteration';
-      readonly iteration: number;
-      readonly loss: number;
-      readonly weight: number;
-      readonly records: number;
-      readonly lr: number;
-    }
-  /** When it leaves the loop: its times since it entered, and the reference kernels it has called since it was opened. */
-  | { readonly kind: 'left'; readonly times: PhaseTimes; readonly referenceKernelCalls: number };
+/** What a replica tells the driver when it leaves the loop. */
+export interface ReplicaReport {
+  /** Its times since it entered. */
+  readonly times: PhaseTimes;
+  /** Reference kernels that it has called since it was opened. */
+  readonly referenceKernelCalls: number;
+}
 
 /** Opens a replica: the loop function of training. */
 export async function openReplica(context: LoopContext, plan: RunPlan): Promise<LoopProgram> {
@@ -67,6 +65,13 @@ interface OwnedPartition {
   order: Int32Array;
 }
 
+interface GradientTotal {
+  readonly iteration: number;
+  readonly lossSum: number;
+  readonly weight: number;
+  readonly records: number;
+}
+
 class Replica implements LoopProgram {
   private readonly context: LoopContext;
   private readonly plan: RunPlan;
@@ -74,6 +79,7 @@ class Replica implements LoopProgram {
   private readonly loss: Loss;
   private readonly prepare: (batch: Columns) => BatchTensors;
   private readonly layout: Layout;
+  private readonly reports: ReportRing;
   private readonly trained: readonly { readonly parameter: Tensor; readonly entry: LayoutEntry }[];
   private readonly constants: readonly Tensor[];
   private readonly updater: SliceUpdater;
@@ -83,6 +89,7 @@ class Replica implements LoopProgram {
   private constantVersions: readonly number[] = [];
   private times = noTimes();
   private markMs = 0;
+  private total: GradientTotal | null = null;
   private enteredMs = 0;
 
   constructor(
@@ -98,6 +105,7 @@ class Replica implements LoopProgram {
     this.loss = loss;
     this.prepare = prepare;
     this.layout = plan.layout;
+    this.reports = new ReportRing(plan.reports);
     this.trained = plan.layout.entries.flatMap((entry) => {
       const parameter = model.stateDict().get(entry.name)!;
       return entry.trained ? [{ parameter, entry }] : [];
@@ -127,12 +135,11 @@ class Replica implements LoopProgram {
     // Between the phases: choosing what runs next, publishing versions.
     const accounted = phaseNames.reduce((sum, name) => sum + this.times[name], 0);
     this.times.schedule += Math.max(0, performance.now() - this.enteredMs - accounted);
-    const referenceCalls = referenceKernelCalls() - this.referenceCallsBefore;
-    this.context.emit({
-      kind: 'left',
+    const report: ReplicaReport = {
       times: this.times,
-      referenceKernelCalls: referenceCalls,
-    } satisfies ReplicaReport);
+      referenceKernelCalls: referenceKernelCalls() - this.referenceCallsBefore,
+    };
+    this.context.emit(report);
     this.times = noTimes();
   }
 
@@ -192,7 +199,7 @@ class Replica implements LoopProgram {
     const at = (offset: number): void => this.context.faultPoint('update', slice, iteration, offset);
     const start = sliceStart(this.layout.weightsLength, plan.partitions, slice);
     const end = sliceStart(this.layout.weightsLength, plan.partitions, slice + 1);
-    const total = sumHeaders(blocks, iteration);
+    const total = this.totalOf(iteration);
     const lr = learningRateAt(plan.schedule, plan.optimizer.lr, iteration, plan.totalIterations);
     const values = (version: number) => ({
       weights: floats(blocks.part('weights', slice, version)),
@@ -213,18 +220,16 @@ class Replica implements LoopProgram {
     }
     at(2);
     if (slice === 0) {
-      const loss = total.lossSum / total.weight;
-      const report: ReplicaReport = {
-        kind: 'iteration',
-        iteration,
-        loss,
-        weight: total.weight,
-        records: total.records,
-        lr,
-      };
-      this.context.emit(report);
+      const { weight, records } = total;
+      this.reports.write(iteration, { loss: total.lossSum / weight, weight, records, lr });
     }
     this.lap('update');
+  }
+
+  /** Loss, weight and records of an iteration, summed once for all slices of this worker. */
+  private totalOf(iteration: number): GradientTotal {
+    if (this.total?.iteration !== iteration) this.total = { iteration, ...sumHeaders(this.context.blocks, iteration) };
+    return this.total;
   }
 
   /** Every partition's part of a slice, in the order of summation. */
@@ -251,10 +256,14 @@ class Replica implements LoopProgram {
 
   private loadWeights(version: number): void {
     if (this.loadedVersion === version) return;
-    const which = this.loadedVersion === -1 ? 'all' : 'trained';
-    loadFlat(this.model, this.layout, flatValues(this.context.blocks, version), which);
+    const values = flatValues(this.context.blocks, version);
+    if (this.loadedVersion === -1) {
+      loadFlat(this.model, this.layout, values);
+      this.constantVersions = this.constants.map(({ storage }) => storage.version);
+    } else {
+      for (const { parameter, entry } of this.trained) parameter.copyFrom(valuesOf(values, entry));
+    }
     this.loadedVersion = version;
-    if (which === 'all') this.constantVersions = this.constants.map(({ storage }) => storage.version);
   }
 
   /** What a forward pass changed in place would be lost, and would differ between workers. */

@@ -20,13 +20,16 @@ import { type Metric, metricFromSpec } from './metrics.ts';
 import type { FlatValues } from './model-state.ts';
 import { iterationsPerEpoch, type Layout, stream } from './plan.ts';
 import { type ReplicaReport, type RunPlan, replicaModule } from './replica.ts';
+import { ReportRing } from './report-ring.ts';
 import { type ModelOfRun, type PinnedBlocks, stagesModule } from './stages.ts';
 import { weightsSha256 } from './weights-hash.ts';
 
 /** Most iterations per scheduling message. */
 const GROUP = 256;
-/** Iterations over which the rate in iteration events is taken. */
-const RATE_WINDOW = 32;
+/** How often the driver reads what iterations have reported, in milliseconds. */
+const REPORT_MS = 40;
+/** Readings over which the rate in iteration events is taken. */
+const RATE_WINDOW = 25;
 const VALIDATION_BATCH = 256;
 
 /** Options of `Trainer.fit`. */
@@ -55,7 +58,7 @@ export interface FitOptions {
 export interface RunSetup {
   readonly engine: Engine;
   readonly layout: Layout;
-  readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations'>;
+  readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations' | 'reports'>;
   /** Values to start from instead of drawn ones. */
   readonly startFrom: FlatValues | null;
   readonly events: EventQueue<TrainEvent>;
@@ -77,7 +80,9 @@ class Run {
   private readonly kills: KillCounts = { forward: 0, backward: 0, publish: 0, update: 0, checkpoint: 0, random: 0 };
   private readonly times: PhaseTimes = noTimes();
   private readonly referenceCalls = new Map<number, number>();
-  private readonly recent: { ms: number; records: number }[] = [];
+  private readonly ring = new ReportRing();
+  /** The last readings of the ring: when, and how many records had been trained. */
+  private readings: { readonly ms: number; readonly records: number }[] = [];
   private killTimes: number[] = [];
   private readonly killTimers = new Set<ReturnType<typeof setTimeout>>();
   private records = 0;
@@ -151,9 +156,7 @@ class Run {
     let iteration = start;
     try {
       while (iteration < totalIterations && !signal?.aborted) {
-        const before = performance.now();
-        iteration = await loop.advance(Math.min(this.nextTrigger(iteration), iteration + GROUP));
-        this.trainMs += performance.now() - before;
+        iteration = await this.advance(loop, Math.min(this.nextTrigger(iteration), iteration + GROUP));
         if (signal?.aborted && iteration < totalIterations) break;
         if (this.isCheckpoint(iteration)) {
           checkpoint = await this.save(loop, iteration, identity);
@@ -176,6 +179,22 @@ class Run {
     }
   }
 
+  /** Advances the loop, reading reports meanwhile; counts the time as training. */
+  private async advance(loop: Loop, to: number): Promise<number> {
+    const before = performance.now();
+    this.readings = [{ ms: before, records: this.records }];
+    const read = (): void => this.readReports(loop);
+    const timer = setInterval(read, REPORT_MS);
+    try {
+      const reached = await loop.advance(to);
+      this.trainMs += performance.now() - before;
+      read();
+      return reached;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   // Preparation.
 
   private async identify(columns: readonly Columns[]): Promise<RunIdentity> {
@@ -184,7 +203,13 @@ class Run {
       throw new ArgumentError('fit: the training data must have a record, got none. Check its source and filters.');
     const perEpoch = iterationsPerEpoch(records, this.batchSize);
     const totalIterations = perEpoch * this.epochs;
-    this.plan = { ...this.setup.plan, partitions: columns.length, iterationsPerEpoch: perEpoch, totalIterations };
+    this.plan = {
+      ...this.setup.plan,
+      partitions: columns.length,
+      iterationsPerEpoch: perEpoch,
+      totalIterations,
+      reports: this.ring.buffer,
+    };
     this.schema = schemaOf(columns[0]!);
     const hashes = (await this.stage('hashColumns', columns)) as string[];
     const { model, loss, optimizer, schedule, prepare, seed, layout } = this.plan;
@@ -320,20 +345,30 @@ class Run {
 
   // Reports.
 
-  private onReplica(report: ReplicaReport, worker: number): void {
-    if (report.kind === 'left') {
-      for (const name of phaseNames) this.times[name] += report.times[name];
-      this.referenceCalls.set(worker, report.referenceKernelCalls);
-      return;
-    }
-    if (report.iteration < this.next) return; // said twice: its worker was lost before it published
-    this.next = report.iteration + 1;
-    this.records += report.records;
-    if (report.weight === 0) {
+  private onReplica({ times, referenceKernelCalls }: ReplicaReport, worker: number): void {
+    for (const name of phaseNames) this.times[name] += times[name];
+    this.referenceCalls.set(worker, referenceKernelCalls);
+  }
+
+  /** Reports the iterations that have been published since the last time. */
+  private readReports(loop: Loop): void {
+    const published = loop.blocks.version('weights', 0);
+    const first = this.next;
+    for (let iteration = first; iteration < published; iteration++) this.records += this.ring.read(iteration).records;
+    this.readings.push({ ms: performance.now(), records: this.records });
+    if (this.readings.length > RATE_WINDOW) this.readings.shift();
+    const [oldest] = this.readings;
+    const newest = this.readings[this.readings.length - 1]!;
+    const recordsPerSecond = (1000 * (newest.records - oldest!.records)) / Math.max(newest.ms - oldest!.ms, 1);
+    for (let iteration = first; iteration < published; iteration++) this.reportIteration(iteration, recordsPerSecond);
+  }
+
+  private reportIteration(iteration: number, recordsPerSecond: number): void {
+    const { loss, weight, lr, records } = this.ring.read(iteration);
+    this.next = iteration + 1;
+    if (weight === 0) {
       this.report({ event: 'warning', message: 'the total weight of the batch is 0 (all targets ignored): no update' });
-    }
-    const { loss, lr, records, iteration } = report;
-    if (report.weight !== 0 && !Number.isFinite(loss) && !this.warnedOfLoss) {
+    } else if (!Number.isFinite(loss) && !this.warnedOfLoss) {
       this.warnedOfLoss = true;
       const message = `the loss is ${loss}: the weights will not recover. Lower the learning rate, or look for values that are not finite in the data`;
       this.report({ event: 'warning', message });
@@ -344,19 +379,10 @@ class Run {
       loss,
       lr,
       records,
-      recordsPerSecond: this.rate(records),
+      recordsPerSecond,
       workersAlive: this.setup.engine.liveWorkers().length,
     });
     this.killByTime(iteration);
-  }
-
-  private rate(records: number): number {
-    this.recent.push({ ms: performance.now(), records });
-    if (this.recent.length > RATE_WINDOW) this.recent.shift();
-    const [first] = this.recent;
-    const last = this.recent[this.recent.length - 1]!;
-    const since = this.recent.slice(1).reduce((sum, entry) => sum + entry.records, 0);
-    return last.ms === first!.ms ? 0 : (1000 * since) / (last.ms - first!.ms);
   }
 
   /** Random kills of the chaos plan: a random worker, a random moment after the given fraction of the run. */

@@ -17,8 +17,7 @@ import { type FlatValues, initialModule, loadFlat, moduleLayout, storeFlat } fro
 import type { Layout } from './plan.ts';
 import { predictModule } from './predict.ts';
 import type { Prepare } from './prepare.ts';
-import type { RunPlan } from './replica.ts';
-import { type FitOptions, runTraining } from './run.ts';
+import { type FitOptions, type RunSetup, runTraining } from './run.ts';
 import type { ModelOfRun } from './stages.ts';
 
 /** What a Trainer is made of. */
@@ -60,7 +59,7 @@ export class Trainer {
   private readonly engine: Engine;
   private readonly layout: Layout;
   private readonly startFrom: FlatValues | null;
-  private readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations'>;
+  private readonly plan: RunSetup['plan'];
   private trained: ModelOfRun | null = null;
   private running = false;
   private loadedBytes = 0;
