@@ -121,6 +121,7 @@ class Run {
         this.plan,
       );
       await loop.advance(start); // opens the loop on all workers, so that training time is training
+      Object.assign(this.times, noTimes());
       if (this.options.signal?.aborted) throw cancelled(this.options.signal);
       this.report({
         event: 'start',

@@ -186,7 +186,7 @@ function compile(files: readonly string[]): Map<string, Message[]> {
   program.emit(undefined, (path, text) => {
     // A query makes the prelude a module of its own for each example.
     const example = relative(folder, path);
-    writeFileSync(path, text.replaceAll("'./prelude.js'", `'./prelude.js?for=${example}'`));
+    writeFileSync(path, text.replaceAll(/(['"])\.\/prelude\.js\1/g, `'./prelude.js?for=${example}'`));
   });
   return found;
 }

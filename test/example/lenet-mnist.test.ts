@@ -155,6 +155,7 @@ describe.skipIf(!hasScript)('on a terminal', () => {
     const command = [process.execPath, program, ...small()].join(' ');
     const env: NodeJS.ProcessEnv = { ...process.env, TERM: 'xterm-256color' };
     delete env.NO_COLOR;
+    delete env.CI; // Node says that CI systems have no colours
     const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', env });
     expect(status).toBe(0);
     const bars = stdout.split('\r\x1b[2K').filter((text) => text.startsWith('epoch 1/1  '));
