@@ -5,6 +5,7 @@
 import { EngineError } from '../errors.ts';
 import type { Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
+import { checkThread, checkWorkers, type EngineOptions } from './engine-options.ts';
 import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
 import { inputError, jobError } from './job-error.ts';
 import { createLiveLoop, iterationOf, type LiveLoop, lowerLimit, standsStill } from './live-loop.ts';
@@ -13,20 +14,6 @@ import type { FaultPlan, FromWorker, PlainError } from './messages.ts';
 import { recordBytes } from './record-bytes.ts';
 import { type Command, Scheduler, type SchedulerEvent } from './scheduler.ts';
 import { Vitals } from './vitals.ts';
-
-/** Options of an engine. */
-export interface EngineOptions {
-  /** Workers to keep alive. Default: the number of cores (threads). */
-  readonly workers?: number;
-  /** Attempts of a task before its job fails. Default 4. */
-  readonly maxAttempts?: number;
-  /** A worker that gives no sign of life for so long while it works is ended and its work done again. Default 120,000. */
-  readonly silenceTimeoutMs?: number;
-  /** A worker that is not gone so long after it was told to end fails all jobs with `WORKER_STUCK`. Default 10,000. */
-  readonly stuckTimeoutMs?: number;
-  /** Keeps every scheduler event with the commands that followed, for replay. Default none. */
-  readonly log?: (event: SchedulerEvent, commands: readonly Command[]) => void;
-}
 
 interface Job {
   readonly name: string;
@@ -40,23 +27,9 @@ interface Job {
 const WATCH_MS = 50;
 /** An engine on a carrier. */
 export function createEngine(carrier: Carrier, options: EngineOptions & { readonly workers: number }): Engine {
-  if ((globalThis as Record<symbol, unknown>)[Symbol.for('shoal.worker')] === true) {
-    throw new EngineError(
-      'MAIN_IN_WORKER',
-      'engine: an engine must not be created inside a worker. Your main module was imported by a task, so it started its job again: put the ' +
-        'functions and classes that tasks use into a module of their own, and export them from there.',
-    );
-  }
+  checkThread();
   checkWorkers('engine', options.workers);
   return new LiveEngine(carrier, options);
-}
-
-function checkWorkers(op: string, workers: number): void {
-  if (Number.isInteger(workers) && workers >= 1) return;
-  throw new EngineError(
-    'ARGUMENT',
-    `${op}: workers must be an integer >= 1, got ${workers}. Leave it out for one per core.`,
-  );
 }
 
 class LiveEngine implements Engine {

@@ -1,7 +1,6 @@
 /** @file The engine room's public names. */
 export type { BlockHandles, BlockSpec, BlockSpecs } from './blocks.ts';
 export { BlockTable } from './blocks.ts';
-export type { EngineOptions } from './driver.ts';
 export type {
   Engine,
   FaultPoint,
@@ -18,6 +17,7 @@ export type {
   StageInput,
   TaskContext,
 } from './engine.ts';
+export type { EngineOptions } from './engine-options.ts';
 export type { EndReason, EngineEvent, RunningUnit } from './events.ts';
 export { inline } from './inline.ts';
 export { threads } from './threads.ts';

@@ -3,8 +3,9 @@
  * the round trip through a structured clone, so that nothing works here that fails on threads.
  */
 import type { CarriedWorker, Carrier, CarrierEvents } from './carrier.ts';
-import { createEngine, type EngineOptions } from './driver.ts';
+import { createEngine } from './driver.ts';
 import type { Engine } from './engine.ts';
+import type { EngineOptions } from './engine-options.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import type { Vitals } from './vitals.ts';
 import { WorkerRuntime } from './worker-runtime.ts';

@@ -1,8 +1,9 @@
 /** @file The threads engine: one worker thread per core, which share nothing but blocks and cached partitions in SharedArrayBuffers. */
 import { coreCount, startThread } from '#platform';
 import type { Carrier } from './carrier.ts';
-import { createEngine, type EngineOptions } from './driver.ts';
+import { createEngine } from './driver.ts';
 import type { Engine } from './engine.ts';
+import type { EngineOptions } from './engine-options.ts';
 import type { FromWorker } from './messages.ts';
 
 /** What a worker thread is started with. */

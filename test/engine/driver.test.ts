@@ -1,8 +1,9 @@
 /** The live driver on a carrier made by hand, for what real threads do too rarely to be tested. */
 import { describe, expect, it, vi } from 'vitest';
 import type { CarriedWorker, Carrier, CarrierEvents } from '../../src/engine/carrier.ts';
-import { createEngine, type EngineOptions } from '../../src/engine/driver.ts';
+import { createEngine } from '../../src/engine/driver.ts';
 import type { Engine, Stage } from '../../src/engine/engine.ts';
+import type { EngineOptions } from '../../src/engine/engine-options.ts';
 import type { ToWorker } from '../../src/engine/messages.ts';
 import type { Vitals } from '../../src/engine/vitals.ts';
 
