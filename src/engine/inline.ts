@@ -20,8 +20,7 @@ function startInline(worker: number, vitals: Vitals, events: CarrierEvents): Car
     const copy = structuredClone(message);
     queueMicrotask(() => alive && events.onMessage(copy));
   };
-  const channel = yieldChannel();
-  const runtime = new WorkerRuntime({ worker, vitals, post: deliver, yieldTurn: channel });
+  const runtime = new WorkerRuntime({ worker, vitals, post: deliver, yieldTurn: turnTaker() });
   void nextTurn().then(() => deliver({ type: 'ready' }));
   return {
     send(message: ToWorker): void {
@@ -36,8 +35,8 @@ function startInline(worker: number, vitals: Vitals, events: CarrierEvents): Car
   };
 }
 
-/** A turn of the event loop, without the millisecond that timers cost: a message to oneself. */
-function yieldChannel(): () => Promise<void> {
+/** Gives the event loop a turn: mostly by `setImmediate`, which costs less than a timer; every 64th time by a timer, so that timers run too. */
+function turnTaker(): () => Promise<void> {
   let turns = 0;
   return () => (++turns % 64 === 0 ? nextTurn() : new Promise((resolve) => setImmediateOrTimeout(resolve)));
 }

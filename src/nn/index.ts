@@ -4,7 +4,7 @@ import '../install.ts';
 export * as functional from './functional.ts';
 export { Conv2d, type Conv2dLayerOptions, Linear, type LinearOptions } from './layers.ts';
 export { CrossEntropyLoss, type CrossEntropyLossOptions, Loss, MSELoss } from './loss.ts';
-export { Module, type ParameterEntry, type StateDict } from './module.ts';
+export { Module, type StateDict } from './module.ts';
 export { Sequential } from './sequential.ts';
 export { type BuiltinSpec, type CustomSpec, type ModuleSpec, moduleFromSpec } from './spec.ts';
 export { Dropout, Flatten, MaxPool2d, ReLU, Tanh } from './stateless.ts';

@@ -1,19 +1,11 @@
 /** @file The base of layers and models: parameters, buffers, state dicts, modes. */
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { formatShape, sameShape, sizeOf } from '../shape.ts';
+import { formatShape, sameShape } from '../shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { ModuleSpec } from './spec.ts';
 
 /** Parameters and buffers by PyTorch's names. */
 export type StateDict = Map<string, Tensor>;
-
-/** Name, shape and place of a parameter in the flat vector of all of them. */
-export interface ParameterEntry {
-  readonly name: string;
-  readonly parameter: Tensor;
-  /** The first element's position in the concatenation of all parameters, in state-dict order. */
-  readonly offset: number;
-}
 
 /**
  * A layer or model. Its parameters are its own fields that are tensors which require a gradient, in order of assignment, and those of its
@@ -79,16 +71,6 @@ export abstract class Module {
   /** Tensors that are state but not trained, with names. */
   namedBuffers(): [name: string, buffer: Tensor][] {
     return this.namedTensors().filter(([, tensor]) => !tensor.requiresGrad);
-  }
-
-  /** Parameters with their places in the flat vector of all of them: the order and the offsets that training uses. */
-  parameterLayout(): ParameterEntry[] {
-    let offset = 0;
-    return this.namedParameters().map(([name, parameter]) => {
-      const entry = { name, parameter, offset };
-      offset += sizeOf(parameter.shape);
-      return entry;
-    });
   }
 
   /** @internal All tensor fields, own ones first, then those of children, with dotted names. */

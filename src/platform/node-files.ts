@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { ArgumentError, ShoalError } from '../errors.ts';
 
 /** The absolute path of a path (relative to the working directory) or a `file:` URL. */
@@ -16,11 +16,6 @@ export function toPath(pathOrUrl: string | URL): string {
     throw new ArgumentError(`file: a path or a file: URL is needed, got ${text}. Download it first.`, { path: text });
   }
   return resolve(text);
-}
-
-/** The `file:` URL of a path. */
-export function toUrl(path: string): string {
-  return pathToFileURL(path).href;
 }
 
 /** A path made of a folder and names inside it. */

@@ -134,7 +134,7 @@ export async function validate(
 }
 
 /** The model of a run in eval mode with the pinned weights. The module is built once a worker and belongs to one task at a time. */
-export async function loadModel(store: Map<string, unknown>, run: ModelOfRun): Promise<Module> {
+async function loadModel(store: Map<string, unknown>, run: ModelOfRun): Promise<Module> {
   const { model: spec, pinned } = run;
   const key = `model:${JSON.stringify([spec, pinned.layout])}`;
   let model = store.get(key) as Module | undefined;

@@ -60,16 +60,6 @@ describe('modules', () => {
     ]);
   });
 
-  it('lays parameters out one after another', () => {
-    const layout = new Sequential(new Linear(2, 3), new Linear(3, 1, { bias: false })).parameterLayout();
-    expect(layout.map(({ name, offset }) => [name, offset])).toEqual([
-      ['0.weight', 0],
-      ['0.bias', 6],
-      ['1.weight', 9],
-    ]);
-    expect(lenet5().parameterLayout().at(-1)).toMatchObject({ name: '11.bias', offset: 61_706 - 10 });
-  });
-
   it('lists a shared parameter once', () => {
     const layer = new Linear(2, 2);
     expect(new Sequential(layer, layer).parameters().length).toBe(2);
