@@ -5,6 +5,7 @@
  * done again; with one slot the loop's phases must guarantee that nobody still reads the old version.
  */
 import { invariant } from '../errors.ts';
+import { ReportRing } from './report-ring.ts';
 
 /** The form of a block. */
 export interface BlockSpec {
@@ -13,6 +14,8 @@ export interface BlockSpec {
   readonly slots: 1 | 2;
   /** A block that is published together with another one, by the same writer, has no version word of its own. */
   readonly versionOf?: string;
+  /** Only the owner of a unit reads its part. Where memory is not shared, one other worker keeps a copy, so that no worker's loss loses it. */
+  readonly isPrivate?: boolean;
 }
 
 /** Blocks by name. */
@@ -20,12 +23,22 @@ export type BlockSpecs = Readonly<Record<string, BlockSpec>>;
 
 /** What another thread needs to open the same blocks: plain data and shared buffers. */
 export interface BlockHandles {
+  /** Identity of the loop's blocks within their engine. */
+  readonly id: number;
   readonly units: number;
   readonly specs: BlockSpecs;
   /** Int32 words: epoch, limit, owner of each unit, then the version words of each versioned block. */
   readonly control: SharedArrayBuffer;
-  /** One buffer per slot. */
+  /** The lines that iterations report: a ReportRing. */
+  readonly reports: SharedArrayBuffer;
+  /** One buffer per slot. Blocks that are elsewhere are left out. */
   readonly data: Readonly<Record<string, readonly SharedArrayBuffer[]>>;
+}
+
+/** A version of some of a loop's blocks, as a task asks for it. */
+export interface PinnedBlocks {
+  readonly blocks: BlockHandles;
+  readonly version: number;
 }
 
 const EPOCH = 0;
@@ -34,20 +47,36 @@ const OWNERS = 2;
 /** Owner of a unit that nobody owns. */
 export const NOBODY = -1;
 
-/** Makes the blocks of a loop. All versions start at `startVersion`, all owners at {@link NOBODY}; the bytes are zero. */
-export function createBlocks(units: number, specs: BlockSpecs, startVersion: number): BlockTable {
+/** What createBlocks needs. */
+export interface BlocksOptions {
+  readonly id: number;
+  readonly units: number;
+  readonly specs: BlockSpecs;
+  /** The version that a unit has when it is initialised. */
+  readonly startVersion: number;
+  /** Whether to make room for the bytes, or only for the versions. */
+  readonly hasData: boolean;
+}
+
+/** Makes the blocks of a loop. All versions are one before `startVersion`, all owners {@link NOBODY}; the bytes are zero. */
+export function createBlocks({ id, units, specs, startVersion, hasData }: BlocksOptions): BlockTable {
   const versioned = Object.values(specs).filter((spec) => spec.versionOf === undefined).length;
   const control = new SharedArrayBuffer(4 * (OWNERS + units * (1 + versioned)));
   const words = new Int32Array(control);
   words.fill(NOBODY, OWNERS, OWNERS + units);
-  words.fill(startVersion, OWNERS + units);
+  words.fill(startVersion - 1, OWNERS + units);
   words[LIMIT] = startVersion;
   const data: Record<string, SharedArrayBuffer[]> = {};
-  for (const [name, spec] of Object.entries(specs)) {
+  for (const [name, spec] of hasData ? Object.entries(specs) : []) {
     const bytes = spec.unitBytes.reduce((sum, part) => sum + part, 0);
     data[name] = Array.from({ length: spec.slots }, () => new SharedArrayBuffer(bytes));
   }
-  return new BlockTable({ units, specs, control, data });
+  return new BlockTable({ id, units, specs, control, reports: new ReportRing().buffer, data });
+}
+
+/** Handles of only the named blocks: what keeps them alive keeps nothing else. */
+export function pickBlocks(handles: BlockHandles, names: readonly string[]): BlockHandles {
+  return { ...handles, data: Object.fromEntries(names.map((name) => [name, handles.data[name]!])) };
 }
 
 /** The version words of a block, for who asks often. */
@@ -164,15 +193,25 @@ export class BlockTable {
     Atomics.store(this.words, LIMIT, value);
   }
 
+  /** Sets the version of a unit's part, without the wake-up of {@link publish}: for who keeps a copy of the versions. */
+  setVersion(name: string, unit: number, version: number): void {
+    Atomics.store(this.words, this.wordOf(name, unit), version);
+  }
+
   /** Owner of a unit: a worker's id, or {@link NOBODY}. */
   owner(unit: number): number {
     return Atomics.load(this.words, OWNERS + unit);
   }
 
+  /** The owners of all units. */
+  owners(): number[] {
+    return Array.from({ length: this.units }, (_, unit) => this.owner(unit));
+  }
+
   /** Writes the table of owners, starts a new epoch and wakes everybody who waits for any version. */
-  reassign(owners: readonly number[]): void {
+  reassign(owners: readonly number[], epoch = this.epoch + 1): void {
     owners.forEach((owner, unit) => void Atomics.store(this.words, OWNERS + unit, owner));
-    Atomics.add(this.words, EPOCH, 1);
+    Atomics.store(this.words, EPOCH, epoch);
     for (let word = 0; word < this.words.length; word++) Atomics.notify(this.words, word);
   }
 

@@ -1,4 +1,5 @@
 /** @file What carries a worker: a thread, this very thread, later a process. A carrier starts workers and moves messages; it decides nothing. */
+import type { Engine } from './engine.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import type { Vitals } from './vitals.ts';
 
@@ -21,6 +22,8 @@ export interface CarriedWorker {
 
 /** A way to run workers. */
 export interface Carrier {
-  readonly name: 'inline' | 'threads';
+  readonly name: Engine['carrier'];
+  /** Whether the blocks that the driver makes are those that the workers use. Where not, the carrier keeps the copies in step. */
+  readonly sharesMemory: boolean;
   start(worker: number, vitals: Vitals, events: CarrierEvents): CarriedWorker;
 }

@@ -3,6 +3,7 @@
  * the scheduler does not know: promises, inputs, results, clocks.
  */
 import { EngineError } from '../errors.ts';
+import { pickBlocks } from './blocks.ts';
 import type { Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
 import { checkThread, checkWorkers, type EngineOptions } from './engine-options.ts';
@@ -34,6 +35,7 @@ export function createEngine(carrier: Carrier, options: EngineOptions & { readon
 
 class LiveEngine implements Engine {
   readonly carrier: Engine['carrier'];
+  readonly sharesMemory: boolean;
   workers: number;
   private readonly source: Carrier;
   private readonly silenceTimeoutMs: number;
@@ -57,6 +59,7 @@ class LiveEngine implements Engine {
   constructor(carrier: Carrier, options: EngineOptions & { readonly workers: number }) {
     this.source = carrier;
     this.carrier = carrier.name;
+    this.sharesMemory = carrier.sharesMemory;
     this.workers = options.workers;
     this.silenceTimeoutMs = options.silenceTimeoutMs ?? 120_000;
     this.stuckTimeoutMs = options.stuckTimeoutMs ?? 10_000;
@@ -105,7 +108,7 @@ class LiveEngine implements Engine {
     const refusal = this.refusal();
     if (refusal !== null) throw refusal;
     const job = this.nextJob++;
-    const loop = createLiveLoop(given);
+    const loop = createLiveLoop(job, given, this.sharesMemory);
     const { spec, blocks } = loop;
     const ended = (error: Error): void => {
       loop.failed = error as EngineError;
@@ -119,6 +122,8 @@ class LiveEngine implements Engine {
       get iteration(): number {
         return iterationOf(loop);
       },
+      report: (iteration) => loop.reports.read(iteration),
+      fetch: async (names) => pickBlocks(blocks.handles, names),
       advance: (to) => this.advance(job, loop, to),
       stop: () => stop(loop),
       close: async () => {
@@ -307,8 +312,10 @@ class LiveEngine implements Engine {
     if (given === undefined) {
       given = new Set();
       worker.loops.set(job, given);
-      const { program, phases } = spec;
-      worker.carried.send({ type: 'openLoop', job, program, phases, blocks: blocks.handles, faults: this.faults });
+      const { program, phases, startIteration } = spec;
+      const { handles } = blocks;
+      const { faults } = this;
+      worker.carried.send({ type: 'openLoop', job, program, phases, startIteration, blocks: handles, faults });
     }
     const inputs = units.filter((unit) => !given.has(unit)).map((unit) => ({ unit, input: spec.inputs[unit] }));
     for (const { unit, input } of inputs) {
@@ -317,7 +324,7 @@ class LiveEngine implements Engine {
     }
     worker.busy++;
     this.touch(worker);
-    worker.carried.send({ type: 'enterLoop', job, epoch: blocks.epoch, units, inputs });
+    worker.carried.send({ type: 'enterLoop', job, epoch: blocks.epoch, owners: blocks.owners(), units, inputs });
   }
 
   /** All units stand at the limit: the end of the advance, or the place where units move before it goes on. */

@@ -3,7 +3,7 @@
  * their worker fail; and *loops*: iterations over versioned blocks, in which every unit of work waits for the versions it needs and for
  * nothing else. It knows neither tensors nor datasets.
  */
-import type { BlockSpecs, BlockTable } from './blocks.ts';
+import type { BlockHandles, BlockSpecs, BlockTable, PinnedBlocks } from './blocks.ts';
 import type { EngineEvent } from './events.ts';
 import type { ModuleTask } from './functions.ts';
 
@@ -21,6 +21,8 @@ export interface TaskContext {
   progress(): void;
   /** As {@link LoopContext.faultPoint}. */
   faultPoint(phase: string, unit: number, iteration: number, offset: number): void;
+  /** The named blocks of a loop that stands at `version`; where memory is not shared, they are fetched. */
+  openBlocks(pinned: PinnedBlocks, names: readonly string[]): Promise<BlockTable>;
 }
 
 /** The function that a stage runs on each partition: `(context, input, args) => result`. The result must survive a structured clone. */
@@ -62,6 +64,14 @@ export interface Phase {
   readonly needs: string;
   /** 0: the version that the iteration starts from; 1: what an earlier phase of the same iteration wrote. */
   readonly lag: 0 | 1;
+  /** For each unit the bytes that the phase reads of every part of the needed block. Default: all. Nothing else travels. */
+  readonly reads?: readonly (readonly ByteRange[])[];
+}
+
+/** A run of bytes in a part of a block. */
+export interface ByteRange {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
 }
 
 /** What a loop's program may use on its worker. All of it is synchronous. */
@@ -70,6 +80,8 @@ export interface LoopContext {
   readonly blocks: BlockTable;
   /** Sends a small plain value to the driver's `onEmit`. At least once: a unit that is run again emits again. */
   emit(value: unknown): void;
+  /** Keeps up to four numbers about an iteration for the driver's {@link Loop.report}: by the owner of unit 0, before it publishes. */
+  report(iteration: number, line: readonly number[]): void;
   /** A point at which a fault plan may stop this worker; free when there is no plan. `offset` counts the points inside a phase. */
   faultPoint(phase: string, unit: number, iteration: number, offset: number): void;
   /** Tells the driver that the phase is alive. */
@@ -80,6 +92,8 @@ export interface LoopContext {
 export interface LoopProgram {
   /** Takes over a unit, before its first phase here: builds or finds what the unit needs. */
   adopt?(unit: number, input: unknown): void | Promise<void>;
+  /** Writes a unit's parts at the loop's first version, the same wherever it runs. Without it they are zero. */
+  initialise?(unit: number): void | Promise<void>;
   /** Runs a phase of a unit. Everything it writes goes to the version that the phase publishes; run again, it must write the same. */
   run(phase: string, unit: number, iteration: number): void;
   /** Milliseconds spent in the engine's own part of this worker are added here, by name: `wait`, `schedule`. */
@@ -111,7 +125,7 @@ export interface LoopSpec {
   readonly inputs: readonly unknown[];
   readonly blocks: BlockSpecs;
   readonly phases: readonly Phase[];
-  /** First iteration; every block starts at this version. */
+  /** First iteration; every block starts at this version, as `initialise` writes it. */
   readonly startIteration: number;
   readonly onEmit?: (value: unknown, worker: number) => void;
 }
@@ -121,6 +135,10 @@ export interface Loop {
   readonly blocks: BlockTable;
   /** Iterations that all units have finished. */
   readonly iteration: number;
+  /** What a published iteration reported, see {@link LoopContext.report}; the last 1,024 iterations are kept. */
+  report(iteration: number): number[];
+  /** The named blocks of the version at which the loop stands, in this thread's memory. */
+  fetch(names: readonly string[]): Promise<BlockHandles>;
   /** Runs iterations up to (not including) `to` on all workers; resolves with the iteration reached, which is less after {@link stop}. */
   advance(to: number): Promise<number>;
   /** Asks a running `advance` to end as soon as all units stand at the same iteration. */
@@ -131,7 +149,9 @@ export interface Loop {
 
 /** What runs stages and loops. Create one with `threads()` or `inline()`; `close()` it when done. */
 export interface Engine {
-  readonly carrier: 'inline' | 'threads';
+  readonly carrier: 'inline' | 'threads' | 'process';
+  /** Whether all workers see the same blocks in memory. Where not, blocks travel, and a block that is still needed must have two slots. */
+  readonly sharesMemory: boolean;
   /** Number of workers that the engine keeps alive. */
   readonly workers: number;
   /**

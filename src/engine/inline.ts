@@ -46,7 +46,7 @@ function setImmediateOrTimeout(callback: () => void): void {
   else setTimeout(callback, 0);
 }
 
-const inlineCarrier: Carrier = { name: 'inline', start: startInline };
+const inlineCarrier: Carrier = { name: 'inline', sharesMemory: true, start: startInline };
 
 /**
  * An engine with one worker in the calling thread. It gives the same results as `threads()`, bit for bit; a worker that hangs cannot be ended.

@@ -5,6 +5,7 @@ import type { LoopSpec } from './engine.ts';
 import { inputError } from './job-error.ts';
 import { isComputing, type LiveWorker } from './live-worker.ts';
 import { nextWork, tracksOf } from './loop-runner.ts';
+import { ReportRing } from './report-ring.ts';
 
 /** All workers waiting and no version moving for so many looks in a row (50 ms each) is a deadlock. */
 const DEADLOCK_LOOKS = 60;
@@ -13,6 +14,7 @@ const DEADLOCK_LOOKS = 60;
 export interface LiveLoop {
   readonly spec: LoopSpec;
   readonly blocks: BlockTable;
+  readonly reports: ReportRing;
   /** The `advance` that is running. */
   pending: PendingAdvance | null;
   /** Why it ended, if it failed. */
@@ -31,20 +33,29 @@ export interface PendingAdvance {
 }
 
 /** Makes a loop's blocks. What travels is copied, so that workers that join later get what the caller passed. */
-export function createLiveLoop(given: LoopSpec): LiveLoop {
+export function createLiveLoop(id: number, given: LoopSpec, hasData: boolean): LiveLoop {
   let spec: LoopSpec;
   try {
     spec = { ...given, program: structuredClone(given.program), inputs: structuredClone(given.inputs) };
   } catch (thrown) {
     throw inputError(given.name, thrown);
   }
-  const blocks = createBlocks(spec.units, spec.blocks, spec.startIteration);
-  return { spec, blocks, pending: null, failed: null, progressSeen: '', looks: 0 };
+  const { units, blocks: specs, startIteration: startVersion } = spec;
+  const blocks = createBlocks({ id, units, specs, startVersion, hasData });
+  return {
+    spec,
+    blocks,
+    reports: new ReportRing(blocks.handles.reports),
+    pending: null,
+    failed: null,
+    progressSeen: '',
+    looks: 0,
+  };
 }
 
 /** Iterations that all units have finished. */
 export function iterationOf({ spec, blocks }: LiveLoop): number {
-  return Math.min(...spec.phases.map((phase) => blocks.minVersion(phase.writes)));
+  return Math.max(spec.startIteration, Math.min(...spec.phases.map((phase) => blocks.minVersion(phase.writes))));
 }
 
 /** Whether a loop that should advance has not for too long, with every worker there and none computing. */

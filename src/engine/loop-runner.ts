@@ -47,6 +47,9 @@ function lastUnmet(tracks: readonly PhaseTracks[], { iteration, phase }: Work): 
   return needed.lastBelow(iteration + lag);
 }
 
+/** Makes a version of a unit's part visible to all. */
+export type Publish = (block: string, unit: number, version: number) => void;
+
 /** What a worker needs to run a loop. */
 export interface LoopRun {
   readonly blocks: BlockTable;
@@ -55,6 +58,7 @@ export interface LoopRun {
   readonly vitals: Vitals;
   readonly units: readonly number[];
   readonly epoch: number;
+  readonly publish: Publish;
   /** Inline: come back after one phase, so that the event loop gets its turn. */
   readonly yields: boolean;
 }
@@ -90,7 +94,7 @@ export function runLoop(run: LoopRun): RunOutcome | PhaseFailure {
     } catch (error) {
       return { at: `${phase.name} of unit ${work.unit} in iteration ${work.iteration}`, error };
     }
-    blocks.publish(phase.writes, work.unit, work.iteration + 1);
+    run.publish(phase.writes, work.unit, work.iteration + 1);
     if (run.yields) return 'yielded';
   }
 }

@@ -39,12 +39,16 @@ export type ToWorker =
       readonly program: ModuleTask;
       readonly blocks: BlockHandles;
       readonly phases: readonly Phase[];
+      readonly startIteration: number;
       readonly faults: FaultPlan | null;
     }
   | {
       readonly type: 'enterLoop';
       readonly job: number;
       readonly epoch: number;
+      /** The owner of each unit. */
+      readonly owners: readonly number[];
+      /** The units of this worker. */
       readonly units: readonly number[];
       /** What the units that are new to this worker need. */
       readonly inputs: readonly { readonly unit: number; readonly input: unknown }[];

@@ -14,6 +14,7 @@ export interface ThreadData {
 
 const threadsCarrier: Carrier = {
   name: 'threads',
+  sharesMemory: true,
   start(worker, vitals, events) {
     const data: ThreadData = { worker, vitals: vitals.buffer };
     const thread = startThread(new URL('./thread-main.js', import.meta.url), data, {

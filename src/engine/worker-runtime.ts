@@ -2,17 +2,19 @@
  * @file What runs in a worker, whatever carries it: takes messages in order, runs tasks and loops, answers. Tiny and free of tensors: tensor code
  * arrives through the import graph of the task's own module, so that a program has one `Tensor` class.
  */
-import { BlockTable } from './blocks.ts';
+import { type BlockHandles, BlockTable, type PinnedBlocks } from './blocks.ts';
 import type { LoopContext, LoopFunction, LoopProgram, Phase, TaskContext } from './engine.ts';
 import { permanentCodes, resolveFunction } from './functions.ts';
-import { runLoop } from './loop-runner.ts';
+import { type Publish, runLoop } from './loop-runner.ts';
 import type { FaultPlan, FromWorker, ToWorker } from './messages.ts';
 import { toPlainError } from './plain-error.ts';
+import { ReportRing } from './report-ring.ts';
 import { type Vitals, vitalState } from './vitals.ts';
 
 interface OpenLoop {
   readonly blocks: BlockTable;
   readonly phases: readonly Phase[];
+  readonly startIteration: number;
   readonly program: LoopProgram;
   readonly adopted: Set<number>;
 }
@@ -25,6 +27,16 @@ export interface WorkerLink {
   post(message: FromWorker): void;
   /** Inline: give the event loop a turn after each phase of a loop. `null` where the worker has its own thread. */
   readonly yieldTurn: (() => Promise<void>) | null;
+  /** Where memory is not shared. */
+  readonly exchange?: BlockExchange;
+}
+
+/** How blocks reach a worker that does not share memory with the others. */
+export interface BlockExchange {
+  /** A part of this worker has a new version. */
+  published(job: number, block: string, unit: number, version: number): void;
+  /** Gets the named blocks, whole, at a version. */
+  fetch(pinned: PinnedBlocks, names: readonly string[]): Promise<BlockHandles>;
 }
 
 type Message<T extends ToWorker['type']> = Extract<ToWorker, { type: T }>;
@@ -77,6 +89,7 @@ export class WorkerRuntime {
       store: this.store,
       progress: () => vitals.progress(),
       faultPoint: this.faultPoint(faults),
+      openBlocks: (pinned, names) => this.openBlocks(pinned, names),
     };
     let result: unknown;
     try {
@@ -99,21 +112,29 @@ export class WorkerRuntime {
     }
   }
 
-  private async openLoop({ job, program, blocks: handles, phases, faults }: Message<'openLoop'>): Promise<void> {
+  private async openBlocks(pinned: PinnedBlocks, names: readonly string[]): Promise<BlockTable> {
+    const isHere = names.every((name) => pinned.blocks.data[name] !== undefined);
+    return new BlockTable(isHere ? pinned.blocks : await this.link.exchange!.fetch(pinned, names));
+  }
+
+  private async openLoop(message: Message<'openLoop'>): Promise<void> {
+    const { job, program, phases, startIteration, faults } = message;
     const { vitals, worker } = this.link;
     vitals.state = vitalState.task;
-    const blocks = new BlockTable(handles);
+    const blocks = new BlockTable(message.blocks);
+    const reports = new ReportRing(message.blocks.reports);
     const context: LoopContext = {
       worker,
       blocks,
       emit: (value) => this.link.post({ type: 'emit', job, value }),
+      report: (iteration, line) => reports.write(iteration, line),
       progress: () => vitals.progress(),
       faultPoint: this.faultPoint(faults),
     };
     try {
       const loopFunction = await resolveFunction(program);
       const opened = (await loopFunction(context)) as Awaited<ReturnType<LoopFunction>>;
-      this.loops.set(job, { blocks, phases, program: opened, adopted: new Set() });
+      this.loops.set(job, { blocks, phases, startIteration, program: opened, adopted: new Set() });
     } catch (thrown) {
       // Told when the loop is entered: only then does the driver wait for an answer.
       this.failedLoops.set(job, thrown);
@@ -121,24 +142,29 @@ export class WorkerRuntime {
   }
 
   private async enterLoop({ job, epoch, units, inputs }: Message<'enterLoop'>, receivedMs: number): Promise<void> {
-    const { vitals, yieldTurn } = this.link;
+    const { vitals, yieldTurn, exchange } = this.link;
     vitals.state = vitalState.task;
     const fail = (at: string, thrown: unknown): void =>
       this.link.post({ type: 'loopFailed', job, epoch, at, error: toPlainError(thrown, isFinal(thrown)) });
     const loop = this.loops.get(job);
     if (loop === undefined) return fail('opening the loop', this.failedLoops.get(job));
     const { blocks, phases, program, adopted } = loop;
+    const publish = (block: string, unit: number, version: number): void => {
+      blocks.publish(block, unit, version);
+      exchange?.published(job, block, unit, version);
+    };
     try {
       for (const { unit, input } of inputs) {
         vitals.progress();
         if (!adopted.has(unit)) await program.adopt?.(unit, input);
         adopted.add(unit);
       }
+      for (const unit of units) await initialise(loop, unit, publish);
     } catch (thrown) {
       return fail('adopting a unit', thrown);
     }
     program.account?.('schedule', performance.now() - receivedMs);
-    const run = { blocks, phases, program, vitals, units, epoch, yields: yieldTurn !== null };
+    const run = { blocks, phases, program, vitals, units, epoch, publish, yields: yieldTurn !== null };
     for (;;) {
       const outcome = runLoop(run);
       if (outcome === 'yielded') {
@@ -168,6 +194,15 @@ export class WorkerRuntime {
       for (;;) Atomics.wait(never, 0, 0, 1000); // ended from outside by terminate()
     };
   }
+}
+
+/** Writes the first version of a unit that has none. */
+async function initialise(loop: OpenLoop, unit: number, publish: Publish): Promise<void> {
+  const { blocks, phases, startIteration, program } = loop;
+  const last = phases[phases.length - 1]!;
+  if (blocks.version(last.writes, unit) >= startIteration) return;
+  await program.initialise?.(unit);
+  for (const { writes } of phases) publish(writes, unit, startIteration);
 }
 
 /** Codes of errors that the same input gives again, besides those of functions that cannot be loaded. */

@@ -4,25 +4,51 @@
  */
 import type { BlockSpecs, BlockTable } from '../engine/blocks.ts';
 import type { Phase } from '../engine/engine.ts';
-import { type Layout, sliceLengths } from './plan.ts';
+import { type Layout, sliceLengths, sliceStart } from './plan.ts';
 
 /** Bytes before the gradient in a gradient block: keeps the flat vector's alignment. */
 export const HEADER_BYTES = 64;
 
-/** An iteration: every partition computes its gradient from all weights, then every slice is updated from all gradients. */
-export const phases: readonly Phase[] = [
-  { name: 'task', writes: 'gradient', needs: 'weights', lag: 0 },
-  { name: 'update', writes: 'weights', needs: 'gradient', lag: 1 },
-];
+/**
+ * An iteration: every partition computes its gradient from all weights, then every slice is updated from all gradients, of which it reads
+ * the header and its slice.
+ */
+export function trainingPhases({ weightsLength }: Layout, partitions: number): readonly Phase[] {
+  const header = { offsetBytes: 0, lengthBytes: HEADER_BYTES };
+  const reads = sliceLengths(weightsLength, partitions).map((floats, slice) => {
+    const offsetBytes = HEADER_BYTES + 4 * sliceStart(weightsLength, partitions, slice);
+    return [header, { offsetBytes, lengthBytes: 4 * floats }];
+  });
+  return [
+    { name: 'task', writes: 'gradient', needs: 'weights', lag: 0 },
+    { name: 'update', writes: 'weights', needs: 'gradient', lag: 1, reads },
+  ];
+}
 
-/** The blocks for a model; its weights are cut into as many slices as there are partitions. */
-export function trainingBlocks(layout: Layout, partitions: number, stateBuffers: number): BlockSpecs {
+/**
+ * The blocks for a model; its weights are cut into as many slices as there are partitions. A gradient has one slot where all workers see the same
+ * memory: nobody computes the next one before all slices have used it. Elsewhere the last one is kept, for who has to do an update again.
+ */
+export function trainingBlocks(
+  layout: Layout,
+  partitions: number,
+  stateBuffers: number,
+  gradientSlots: 1 | 2 = 1,
+): BlockSpecs {
   const slices = sliceLengths(layout.weightsLength, partitions).map((floats) => 4 * floats);
   const constants = slices.map((_, slice) => (slice === 0 ? 4 * layout.constantsLength : 0));
   return {
     weights: { unitBytes: slices, slots: 2 },
-    moments: { unitBytes: slices.map((bytes) => bytes * stateBuffers), slots: 2, versionOf: 'weights' },
-    gradient: { unitBytes: new Array<number>(partitions).fill(HEADER_BYTES + 4 * layout.weightsLength), slots: 1 },
+    moments: {
+      unitBytes: slices.map((bytes) => bytes * stateBuffers),
+      slots: 2,
+      versionOf: 'weights',
+      isPrivate: true,
+    },
+    gradient: {
+      unitBytes: new Array<number>(partitions).fill(HEADER_BYTES + 4 * layout.weightsLength),
+      slots: gradientSlots,
+    },
     constants: { unitBytes: constants, slots: 1, versionOf: 'weights' },
   };
 }

@@ -16,8 +16,9 @@ import {
 } from '#platform';
 import { decodeSafetensors, encodeSafetensors, type NamedArray } from '../codec/safetensors.ts';
 import { CheckpointError, ShoalError } from '../errors.ts';
-import { type FlatValues, valuesOf } from './model-state.ts';
-import { type Layout, sliceStart } from './plan.ts';
+import type { FlatState } from './flat-state.ts';
+import { valuesOf } from './model-state.ts';
+import { sliceStart } from './plan.ts';
 
 /** What a run must have in common with the one whose checkpoint it resumes. */
 export interface RunIdentity {
@@ -48,14 +49,6 @@ export interface FoundCheckpoint {
 
 const KEEP = 2;
 const FOLDER = /^step-(\d{8})$/;
-
-/** A run's values at one version: those of the model, and the optimizer's state by slice as the moments block holds it. */
-export interface FlatState extends FlatValues {
-  readonly layout: Layout;
-  readonly moments: Float32Array;
-  readonly stateNames: readonly string[];
-  readonly slices: number;
-}
 
 /** The folder of a checkpoint. */
 export function checkpointPath(directory: string, iteration: number): string {

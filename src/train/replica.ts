@@ -17,11 +17,12 @@ import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { flatValues, floats, gradientFloats, readHeader, sumHeaders, writeHeader } from './blocks.ts';
 import { noTimes, type PhaseTimes, phaseNames } from './events.ts';
+import type { FlatState } from './flat-state.ts';
 import { initialModule, loadFlat, valuesOf } from './model-state.ts';
 import { epochOrder, type Layout, type LayoutEntry, share, sliceStart, stream } from './plan.ts';
 import { type BatchTensors, loadPrepare, noTarget } from './prepare.ts';
-import { ReportRing } from './report-ring.ts';
 import { SliceUpdater } from './slice-updater.ts';
+import { initialState, type StartingPoint } from './start.ts';
 
 /** This module's address, for the loop's spec. */
 export const replicaModule: string = import.meta.url;
@@ -38,8 +39,8 @@ export interface RunPlan {
   readonly partitions: number;
   readonly iterationsPerEpoch: number;
   readonly totalIterations: number;
-  /** Where iterations are reported: a {@link ReportRing}. */
-  readonly reports: SharedArrayBuffer;
+  /** Values to start from: a checkpoint's folder, flat values, or nothing but the seed. */
+  readonly from: StartingPoint;
   /** Negative control of tests: sums gradients in the order in which they were published. */
   readonly arrivalOrder?: boolean;
 }
@@ -79,12 +80,13 @@ class Replica implements LoopProgram {
   private readonly loss: Loss;
   private readonly prepare: (batch: Columns) => BatchTensors;
   private readonly layout: Layout;
-  private readonly reports: ReportRing;
   private readonly trained: readonly { readonly parameter: Tensor; readonly entry: LayoutEntry }[];
   private readonly constants: readonly Tensor[];
   private readonly updater: SliceUpdater;
   private readonly partitions = new Map<number, OwnedPartition>();
   private readonly referenceCallsBefore = referenceKernelCalls();
+  /** All values of the first version, while units are being initialised. */
+  private initial: Promise<FlatState> | null = null;
   private loadedVersion = -1;
   private constantVersions: readonly number[] = [];
   private times = noTimes();
@@ -105,7 +107,6 @@ class Replica implements LoopProgram {
     this.loss = loss;
     this.prepare = prepare;
     this.layout = plan.layout;
-    this.reports = new ReportRing(plan.reports);
     this.trained = plan.layout.entries.flatMap((entry) => {
       const parameter = model.stateDict().get(entry.name)!;
       return entry.trained ? [{ parameter, entry }] : [];
@@ -120,7 +121,20 @@ class Replica implements LoopProgram {
     this.partitions.set(unit, { columns: input as Columns, epoch: -1, order: new Int32Array() });
   }
 
+  async initialise(unit: number): Promise<void> {
+    this.initial ??= initialState(this.plan, optimizerFromSpec(this.plan.optimizer).stateNames);
+    const { weights, moments, constants } = await this.initial;
+    const { layout, context, plan } = this;
+    const version = plan.from !== null && 'iteration' in plan.from ? plan.from.iteration : 0;
+    const [start, end] = [0, 1].map((next) => sliceStart(layout.weightsLength, plan.partitions, unit + next));
+    const states = moments.length / weights.length;
+    floats(context.blocks.part('weights', unit, version)).set(weights.subarray(start, end));
+    floats(context.blocks.part('moments', unit, version)).set(moments.subarray(states * start!, states * end!));
+    if (unit === 0) floats(context.blocks.part('constants', 0, version)).set(constants);
+  }
+
   run(phase: string, unit: number, iteration: number): void {
+    this.initial = null; // done with: it is as large as the model and its optimizer
     this.markMs = performance.now();
     if (phase === 'task') this.computeGradient(unit, iteration);
     else this.updateSlice(unit, iteration);
@@ -221,7 +235,7 @@ class Replica implements LoopProgram {
     at(2);
     if (slice === 0) {
       const { weight, records } = total;
-      this.reports.write(iteration, { loss: total.lossSum / weight, weight, records, lr });
+      this.context.report(iteration, [total.lossSum / weight, weight, records, lr]);
     }
     this.lap('update');
   }

@@ -5,13 +5,14 @@
 import { sha256 } from '#platform';
 import { type Columns, type Schema, schemaOf } from '../data/columns.ts';
 import { type AnyDataset, materialize } from '../data/dataset.ts';
+import type { BlockHandles } from '../engine/blocks.ts';
 import type { Engine, Loop, Stage } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';
 import { task } from '../engine/functions.ts';
 import { ArgumentError, EngineError } from '../errors.ts';
 import { optimizerFromSpec } from '../optim/index.ts';
 import { Random } from '../random.ts';
-import { phases, trainingBlocks } from './blocks.ts';
+import { trainingBlocks, trainingPhases } from './blocks.ts';
 import { drawChaos } from './chaos.ts';
 import { type CheckpointSearch, checkIdentity, type FoundCheckpoint, type RunIdentity } from './checkpoint.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -20,8 +21,7 @@ import { type Metric, metricFromSpec } from './metrics.ts';
 import type { FlatValues } from './model-state.ts';
 import { iterationsPerEpoch, type Layout, stream } from './plan.ts';
 import { type ReplicaReport, type RunPlan, replicaModule } from './replica.ts';
-import { ReportRing } from './report-ring.ts';
-import { type ModelOfRun, type PinnedBlocks, stagesModule } from './stages.ts';
+import { type ModelOfRun, modelBlocks, type PinnedRun, stagesModule } from './stages.ts';
 import { weightsSha256 } from './weights-hash.ts';
 
 /** Most iterations per scheduling message. */
@@ -58,7 +58,7 @@ export interface FitOptions {
 export interface RunSetup {
   readonly engine: Engine;
   readonly layout: Layout;
-  readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations' | 'reports'>;
+  readonly plan: Omit<RunPlan, 'partitions' | 'iterationsPerEpoch' | 'totalIterations' | 'from'>;
   /** Values to start from instead of drawn ones. */
   readonly startFrom: FlatValues | null;
   readonly events: EventQueue<TrainEvent>;
@@ -82,8 +82,7 @@ class Run {
   private readonly referenceCalls = new Map<number, number>();
   /** When each worker last left the loop, since the advance that is running began. */
   private readonly leftMs = new Map<number, number>();
-  private readonly ring = new ReportRing();
-  /** The last readings of the ring: when, and how many records had been trained. */
+  /** The last readings of reports: when, and how many records had been trained. */
   private readings: { readonly ms: number; readonly records: number }[] = [];
   private killTimes: number[] = [];
   private readonly killTimers = new Set<ReturnType<typeof setTimeout>>();
@@ -116,13 +115,9 @@ class Run {
       const start = found?.state.iteration ?? 0;
       this.next = start;
       this.planKills(start);
+      if (found !== null) this.plan = { ...this.plan, from: { path: found.path, iteration: start } };
       loop = await this.open(columns, start);
-      await this.stage(
-        'initialise',
-        [{ pinned: this.pinned(loop, start), from: found ?? this.setup.startFrom }],
-        this.plan,
-      );
-      await loop.advance(start); // opens the loop on all workers, so that training time is training
+      await loop.advance(start); // opens the loop on all workers with its first weights, so that training time is training
       Object.assign(this.times, noTimes());
       if (this.options.signal?.aborted) throw cancelled(this.options.signal);
       this.report({
@@ -173,7 +168,7 @@ class Run {
         sampleBytesCrossed: engine.sampleBytesCrossed() - crossedBefore,
       };
       if (this.options.checkpoint && saved !== iteration) checkpoint = await this.save(loop, iteration, identity);
-      this.setup.onTrained(this.modelOfRun(loop, iteration));
+      this.setup.onTrained(this.modelOfRun(loop, iteration, await loop.fetch(modelBlocks)));
       const [weightsSha256] = await this.stage('hashWeights', [this.pinned(loop, iteration)]);
       const event = iteration < totalIterations ? 'interrupted' : 'done';
       this.report({ event, checkpoint, ...this.summary(weightsSha256 as string, counted) });
@@ -215,7 +210,7 @@ class Run {
       partitions: columns.length,
       iterationsPerEpoch: perEpoch,
       totalIterations,
-      reports: this.ring.buffer,
+      from: this.setup.startFrom,
     };
     this.schema = schemaOf(columns[0]!);
     const hashes = (await this.stage('hashColumns', columns)) as string[];
@@ -256,8 +251,8 @@ class Run {
       program: task(replicaModule, 'openReplica', this.plan),
       units: partitions,
       inputs: columns,
-      blocks: trainingBlocks(layout, partitions, this.stateNames().length),
-      phases,
+      blocks: trainingBlocks(layout, partitions, this.stateNames().length, engine.sharesMemory ? 1 : 2),
+      phases: trainingPhases(layout, partitions),
       startIteration,
       onEmit: (value, worker) => this.onReplica(value as ReplicaReport, worker),
     });
@@ -304,7 +299,8 @@ class Run {
   private async validate(loop: Loop, iteration: number, columns: readonly Columns[]): Promise<void> {
     const metrics = this.options.metrics ?? [];
     const specs = metrics.map((metric) => metric.toSpec());
-    const args = { run: this.modelOfRun(loop, iteration), metrics: specs, batchSize: VALIDATION_BATCH };
+    const run = this.modelOfRun(loop, iteration, loop.blocks.handles);
+    const args = { run, metrics: specs, batchSize: VALIDATION_BATCH };
     const partials = (await this.stage('validate', columns, args)) as unknown[][];
     const results: Record<string, unknown> = {};
     for (const [i, metric] of metrics.entries()) {
@@ -332,15 +328,12 @@ class Run {
     });
   }
 
-  private pinned(loop: Loop, version: number): PinnedBlocks {
+  private pinned(loop: Loop, version: number): PinnedRun {
     return { blocks: loop.blocks.handles, version, layout: this.setup.layout, stateNames: this.stateNames() };
   }
 
-  private modelOfRun(loop: Loop, version: number): ModelOfRun {
+  private modelOfRun(loop: Loop, version: number, blocks: BlockHandles): ModelOfRun {
     const { model, seed, prepare } = this.plan;
-    // Without gradients and moments, which would live as long as the trained model.
-    const { weights, constants } = loop.blocks.handles.data;
-    const blocks = { ...loop.blocks.handles, data: { weights: weights!, constants: constants! } };
     return { model, seed, prepare, schema: this.schema, pinned: { ...this.pinned(loop, version), blocks } };
   }
 
@@ -362,17 +355,21 @@ class Run {
   private readReports(loop: Loop): void {
     const published = loop.blocks.version('weights', 0);
     const first = this.next;
-    for (let iteration = first; iteration < published; iteration++) this.records += this.ring.read(iteration).records;
+    for (let iteration = first; iteration < published; iteration++) this.records += reportOf(loop, iteration).records;
     this.readings.push({ ms: performance.now(), records: this.records });
     if (this.readings.length > RATE_WINDOW) this.readings.shift();
     const [oldest] = this.readings;
     const newest = this.readings[this.readings.length - 1]!;
     const recordsPerSecond = (1000 * (newest.records - oldest!.records)) / Math.max(newest.ms - oldest!.ms, 1);
-    for (let iteration = first; iteration < published; iteration++) this.reportIteration(iteration, recordsPerSecond);
+    for (let iteration = first; iteration < published; iteration++)
+      this.reportIteration(iteration, reportOf(loop, iteration), recordsPerSecond);
   }
 
-  private reportIteration(iteration: number, recordsPerSecond: number): void {
-    const { loss, weight, lr, records } = this.ring.read(iteration);
+  private reportIteration(
+    iteration: number,
+    { loss, weight, lr, records }: IterationReport,
+    recordsPerSecond: number,
+  ): void {
     this.next = iteration + 1;
     if (weight === 0) {
       this.report({ event: 'warning', message: 'the total weight of the batch is 0 (all targets ignored): no update' });
@@ -453,6 +450,20 @@ class Run {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** What the owner of slice 0 reports of an iteration. */
+interface IterationReport {
+  readonly loss: number;
+  /** By which the loss and the gradients were divided. */
+  readonly weight: number;
+  readonly lr: number;
+  readonly records: number;
+}
+
+function reportOf(loop: Loop, iteration: number): IterationReport {
+  const [loss, weight, records, lr] = loop.report(iteration);
+  return { loss: loss!, weight: weight!, records: records!, lr: lr! };
+}
 
 function positive(name: string, value: number): number {
   if (Number.isInteger(value) && value >= 1) return value;

@@ -33,6 +33,7 @@ function fakeContext(): TaskContext & { beats: number } {
       context.beats++;
     },
     faultPoint: () => undefined,
+    openBlocks: () => Promise.reject(new Error('no blocks here')),
   };
   return context;
 }

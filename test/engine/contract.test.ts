@@ -231,7 +231,8 @@ describe.each(engineCases)('$name engine', ({ create, killable }) => {
           startIteration: 0,
         });
         const running = loop.advance(100_000);
-        setTimeout(() => loop.stop(), 20 + turn);
+        while (loop.iteration === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        setTimeout(() => loop.stop(), turn);
         const reached = await running;
         expect(reached).toBeGreaterThan(0);
         expect(reached).toBeLessThan(100_000);

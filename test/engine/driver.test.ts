@@ -20,6 +20,7 @@ function handCarrier() {
   const workers: HandWorker[] = [];
   const carrier: Carrier = {
     name: 'threads',
+    sharesMemory: true,
     start(id, vitals, events): CarriedWorker {
       const worker: HandWorker = { id, vitals, events, heard: [], terminated: false };
       workers.push(worker);

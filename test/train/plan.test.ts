@@ -8,9 +8,9 @@ import { tensor } from '../../src/tensor/index.ts';
 import {
   gradientFloats,
   HEADER_BYTES,
-  phases,
   sumHeaders,
   trainingBlocks,
+  trainingPhases,
   writeHeader,
 } from '../../src/train/blocks.ts';
 import { drawChaos, faultPhases } from '../../src/train/chaos.ts';
@@ -105,20 +105,41 @@ describe('batches', () => {
 
 describe('blocks', () => {
   it('hold a header and the flat gradient, and sum headers in partition order', () => {
-    const blocks = createBlocks(3, trainingBlocks({ entries: [], weightsLength: 100, constantsLength: 48 }, 3, 1), 7);
+    const specs = trainingBlocks({ entries: [], weightsLength: 100, constantsLength: 48 }, 3, 1);
+    const blocks = createBlocks({ id: 0, units: 3, specs, startVersion: 7, hasData: true });
     expect(blocks.part('gradient', 0, 8).byteLength).toBe(HEADER_BYTES + 400);
     expect(gradientFloats(blocks.part('gradient', 0, 8), 16, 48)).toHaveLength(32);
     expect(blocks.whole('weights', 7).byteLength).toBe(400);
     expect(blocks.whole('constants', 7).byteLength).toBe(192);
-    expect(blocks.minVersion('weights')).toBe(7);
+    expect(blocks.minVersion('weights')).toBe(6); // nobody has initialised them
     for (let p = 0; p < 3; p++)
       writeHeader(blocks.part('gradient', p, 8), { lossSum: 0.1 * (p + 1), weight: p, records: 2 * p });
     expect(sumHeaders(blocks, 7)).toEqual({ lossSum: 0.1 + 0.2 + 0.1 * 3, weight: 3, records: 6 });
-    expect(phases.map(({ writes }) => writes)).toEqual(['gradient', 'weights']);
+  });
+
+  it('say which bytes an update reads: the header and its slice, all slices together the whole gradient', () => {
+    const layout = { entries: [], weightsLength: 100, constantsLength: 0 };
+    const [task, update] = trainingPhases(layout, 3);
+    expect([task!.writes, task!.reads, update!.writes]).toEqual(['gradient', undefined, 'weights']);
+    expect(update!.reads).toEqual([
+      [
+        { offsetBytes: 0, lengthBytes: 64 },
+        { offsetBytes: 64, lengthBytes: 192 },
+      ],
+      [
+        { offsetBytes: 0, lengthBytes: 64 },
+        { offsetBytes: 256, lengthBytes: 128 },
+      ],
+      [
+        { offsetBytes: 0, lengthBytes: 64 },
+        { offsetBytes: 384, lengthBytes: 80 },
+      ],
+    ]);
   });
 
   it('keep two versions apart', () => {
-    const blocks = createBlocks(2, trainingBlocks({ entries: [], weightsLength: 64, constantsLength: 0 }, 2, 1), 0);
+    const specs = trainingBlocks({ entries: [], weightsLength: 64, constantsLength: 0 }, 2, 1);
+    const blocks = createBlocks({ id: 0, units: 2, specs, startVersion: 0, hasData: true });
     blocks.whole('weights', 4).fill(1);
     blocks.whole('weights', 5).fill(2);
     expect(blocks.part('weights', 1, 4)[0]).toBe(1);
