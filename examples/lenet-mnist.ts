@@ -7,9 +7,10 @@ import { type Column, type Columns, type Dataset, idx } from 'shoal/data';
 import { lenet5 } from 'shoal/models';
 import * as nn from 'shoal/nn';
 import * as optim from 'shoal/optim';
-import type { DoneEvent, FitOptions, InterruptedEvent, TrainEvent, ValidationEvent } from 'shoal/train';
+import type { DoneEvent, FitOptions, InterruptedEvent, ValidationEvent } from 'shoal/train';
 import { argmax, ConfusionMatrix, inline, MeanLoss, Top1Accuracy, Trainer, threads } from 'shoal/train';
-import { type Options, parseOptions, resumeCommand } from './options.ts';
+import { EventLog, type RunEvent } from './event-log.ts';
+import { type Options, orUsage, parseOptions, resumeCommand } from './options.ts';
 import { hashFiles, type Kill, Terminal } from './terminal.ts';
 
 type Digits = Dataset<{ image: Uint8Array; label: number }>;
@@ -29,17 +30,21 @@ const prepare = ({ count, fields }: Pick<Columns, 'count' | 'fields'>) => {
   return { input: { data, shape: [count, 1, 28, 28] }, target: { data: labels, shape: [count] } };
 };
 
-/** Trains once, on an engine of its own. `onEvent` gets all events but the last, which is in the result. */
+/** Trains once, on an engine of its own. `tell` gets all events, of the training and of the engine. */
 async function run(
   options: Options,
   train: Digits,
   test: Digits,
   fit: FitOptions,
-  onEvent: (event: TrainEvent) => void,
+  tell: (event: RunEvent) => void,
+  index = 0,
 ) {
   const engine = options.engine === 'inline' ? inline() : threads({ workers: options.workers });
   const kills: Kill[] = [];
-  engine.subscribe((event) => void (event.event === 'killed' && kills.push(event)));
+  engine.subscribe((event) => {
+    if (event.event === 'killed') kills.push(event);
+    tell({ ...event, source: 'engine', run: index });
+  });
   const loss = new nn.CrossEntropyLoss();
   const trainer = new Trainer({
     model: lenet5(),
@@ -58,7 +63,7 @@ async function run(
     for await (const event of trainer.fit(train, { epochs, batchSize, validation: test, metrics, ...fit })) {
       if (event.event === 'validation') validation = event;
       if (event.event === 'done' || event.event === 'interrupted') end = event;
-      else onEvent(event);
+      tell({ ...event, source: 'train', run: index });
     }
     const pictures = await predict(await trainer.model(), test.on(engine));
     return { end: end!, metrics: validation?.metrics, pictures, kills, driverLoadBytes: trainer.driverLoadBytes };
@@ -85,7 +90,10 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<numbe
   const options = parseOptions(args);
   if (typeof options === 'number') return options;
   const { partitions, limit, checkpoint, resume, chaos } = options;
-  const terminal = new Terminal(options);
+  const first = { event: 'options', elapsedMs: 0, source: 'program', options } as const;
+  const log = options.events === null ? null : orUsage(() => new EventLog(options.events!, first));
+  if (log === 1) return log;
+  const terminal = new Terminal(options, log);
   try {
     terminal.input(hashFiles([...Object.values(files('train')), ...Object.values(files('t10k'))]));
     const train = idx(files('train'), { partitions, limit }).cache();
@@ -97,7 +105,7 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<numbe
     if (end.event === 'interrupted') return terminal.interrupted(result, resumeCommand(args, checkpoint));
     if (chaos === null) return terminal.done(result);
     terminal.kills(kills);
-    const calm = await run(options, train, test, { signal }, terminal.show);
+    const calm = await run(options, train, test, { signal }, terminal.event, 1);
     return terminal.compared({ ...result, killed: kills }, calm.end);
   } catch (thrown) {
     return terminal.failed(thrown, signal.aborted);

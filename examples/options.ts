@@ -17,6 +17,8 @@ export interface Options {
   /** Seed of the plan of kills; `null` without one. */
   readonly chaos: number | null;
   readonly json: boolean;
+  /** File for all events; `null` without one. */
+  readonly events: string | null;
 }
 
 const help = `Trains LeNet-5 on MNIST. Usage: npm start -- [options]
@@ -33,21 +35,29 @@ const help = `Trains LeNet-5 on MNIST. Usage: npm start -- [options]
   --resume                 go on from the newest checkpoint in DIR
   --chaos SEED             kill workers by a plan drawn from SEED; then run undisturbed, and compare the weights
   --json                   only JSON lines on stdout, one per event; the last is {"event":"done",...}
+  --events FILE            append all events, of the training and of the engine, as JSON lines to FILE
   --help                   this text
 
 Ctrl-C ends the run after its iteration, with a checkpoint. Exit codes: 0 done, 130 interrupted, 1 error.
 `;
 
 /** A mistake on the command line. The message says which option, and what it takes. */
-class UsageError extends Error {}
+export class UsageError extends Error {}
 
 /** Reads the command line. When there is nothing to train (help was asked for, or there is a mistake) says so and returns the exit code. */
 export function parseOptions(args: readonly string[]): Options | number {
-  try {
+  return orUsage(() => {
     const { values } = parse(args);
     if (!values.help) return check(values);
     process.stdout.write(help);
     return 0;
+  });
+}
+
+/** What `read` gives. A mistake on the command line that it finds is said, and gives the exit code 1. */
+export function orUsage<T>(read: () => T): T | 1 {
+  try {
+    return read();
   } catch (thrown) {
     if (!(thrown instanceof UsageError)) throw thrown;
     process.stderr.write(`${thrown.message}\n`);
@@ -80,6 +90,7 @@ function check(values: ReturnType<typeof parse>['values']): Options {
     resume: values.resume ?? false,
     chaos: values.chaos === undefined ? null : integer('chaos', values.chaos, 0, 0),
     json: values.json ?? false,
+    events: values.events ?? null,
   };
 }
 
@@ -112,6 +123,7 @@ function parse(args: readonly string[]) {
         resume: flag,
         chaos: text,
         json: flag,
+        events: text,
         help: flag,
       },
     });

@@ -12,6 +12,7 @@ import type {
   TrainEvent,
   ValidationEvent,
 } from 'shoal/train';
+import type { EventLog, ProgramEvent, RunEvent } from './event-log.ts';
 
 /** At most so many redrawings of the bar in a second, and so many plain lines in a run. */
 const BAR_PER_SECOND = 10;
@@ -39,6 +40,7 @@ type End = DoneEvent | InterruptedEvent;
 /** Prints for people (a bar if they look at a terminal) and, with `json`, a line for programs for each event: then people read stderr. */
 export class Terminal {
   private readonly json: boolean;
+  private readonly log: EventLog | null;
   private readonly stream: NodeJS.WriteStream;
   private readonly startMs = performance.now();
   private start: StartEvent | null = null;
@@ -46,8 +48,9 @@ export class Terminal {
   private barShown = false;
   private drawnMs = 0;
 
-  constructor({ json }: { readonly json: boolean }) {
+  constructor({ json }: { readonly json: boolean }, log: EventLog | null) {
     this.json = json;
+    this.log = log;
     this.stream = json ? process.stderr : process.stdout;
   }
 
@@ -59,14 +62,17 @@ export class Terminal {
     this.record({ event: 'input', iteration: 0, elapsedMs: performance.now() - this.startMs, files });
   }
 
-  /** An event of a run whose events programs want to see. */
-  readonly event = (event: TrainEvent): void => {
-    this.record(event);
-    this.show(event);
+  /** Takes the stream: all of it is logged; `--json` gets the training of run 0 but its end, which comes with its accuracy; people get less. */
+  readonly event = (told: RunEvent): void => {
+    this.log?.write(told);
+    if (told.source !== 'train') return;
+    const { source, run, ...event } = told;
+    if (run === 0 && event.event !== 'done' && event.event !== 'interrupted') this.print(event);
+    this.show(event as TrainEvent);
   };
 
   /** What an event of a run looks like to people. */
-  readonly show = (event: TrainEvent): void => {
+  private show(event: TrainEvent): void {
     this.iteration = event.iteration;
     switch (event.event) {
       case 'start':
@@ -93,7 +99,7 @@ export class Terminal {
       }
       default: // checkpoints and new workers come often; the bar tells the workers alive, and the end the last checkpoint
     }
-  };
+  }
 
   /** The end of a run: accuracy, confusion matrix, digits, times, checkpoint, hash. */
   result(end: End, metrics: ValidationEvent['metrics'] | undefined, pictures: readonly Picture[]): void {
@@ -113,13 +119,13 @@ export class Terminal {
   }
 
   /** The run ended as planned. Returns the exit code, as the other ends do. */
-  done(result: object): number {
+  done(result: End): number {
     this.record(result);
     return 0;
   }
 
   /** The run was interrupted. */
-  interrupted(result: object, command: string): number {
+  interrupted(result: End, command: string): number {
     this.line(
       `\nInterrupted after iteration ${this.iteration} of ${this.start?.totalIterations}. To go on:\n  ${command}`,
     );
@@ -187,7 +193,13 @@ export class Terminal {
     this.stream.write(`${text}\n`);
   }
 
-  private record(event: object): void {
+  /** An event of the program itself. */
+  private record<E extends ProgramEvent>(event: E): void {
+    this.log?.write({ ...event, source: 'program' });
+    this.print(event);
+  }
+
+  private print(event: object): void {
     if (this.json) process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 

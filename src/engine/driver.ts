@@ -7,6 +7,7 @@ import { pickBlocks } from './blocks.ts';
 import type { Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
 import { checkThread, checkWorkers, type EngineOptions } from './engine-options.ts';
+import { callUser, EventStream } from './event-stream.ts';
 import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
 import { inputError, jobError } from './job-error.ts';
 import { createLiveLoop, iterationOf, type LiveLoop, lowerLimit, standsStill } from './live-loop.ts';
@@ -44,7 +45,7 @@ class LiveEngine implements Engine {
   private readonly scheduler: Scheduler;
   private readonly live = new Map<number, LiveWorker>();
   private readonly jobs = new Map<number, Job>();
-  private readonly listeners = new Set<(event: EngineEvent) => void>();
+  private readonly events = new EventStream();
   private nextJob = 0;
   private faults: FaultPlan | null = null;
   private crossedBytes = 0;
@@ -133,8 +134,7 @@ class LiveEngine implements Engine {
   }
 
   subscribe(listener: (event: EngineEvent) => void): () => void {
-    this.listeners.add(listener);
-    return () => void this.listeners.delete(listener);
+    return this.events.subscribe(listener);
   }
 
   killWorker(worker: number): void {
@@ -180,7 +180,7 @@ class LiveEngine implements Engine {
 
   private begin(id: number, job: Job, tasks: number): void {
     this.jobs.set(id, job);
-    this.emit({ event: 'jobStarted', job: id, name: job.name, tasks });
+    this.events.jobStarted(id, job.loop === undefined ? 'stage' : 'loop', job.name, tasks);
     this.hold();
   }
 
@@ -196,7 +196,7 @@ class LiveEngine implements Engine {
       if (!Number.isInteger(to) || to < present) {
         return refuse('ARGUMENT', `to must be an integer >= the present iteration ${present}, got ${to}. Check it.`);
       }
-      loop.pending = { to, stopped: false, resolve, reject };
+      loop.pending = { from: present, to, stopped: false, resolve, reject };
       loop.blocks.limit = to;
       loop.looks = 0;
       this.dispatch({ type: 'advance', job });
@@ -242,13 +242,18 @@ class LiveEngine implements Engine {
         return this.deliver(command.job, command.task, command.worker);
       case 'attemptFailed': {
         const { job, task, attempt, reason, message } = command;
-        return this.emit({ event: 'taskFailed', job, task, attempt, reason, message });
+        return this.events.taskFailed(job, task, attempt, reason, message);
       }
       case 'setOwners': {
         const loop = this.jobs.get(command.job)?.loop;
         if (loop === undefined) return;
         loop.blocks.reassign(command.owners);
-        return this.emit({ event: 'reassigned', job: command.job, epoch: loop.blocks.epoch, owners: command.owners });
+        return this.events.emit({
+          event: 'reassigned',
+          job: command.job,
+          epoch: loop.blocks.epoch,
+          owners: command.owners,
+        });
       }
       case 'enterLoop':
         return this.enterLoop(command.worker, command.job, command.units);
@@ -291,7 +296,7 @@ class LiveEngine implements Engine {
     const worker = this.live.get(id);
     if (worker === undefined || worker.terminatedMs !== null) return;
     worker.terminatedMs = performance.now();
-    worker.leaving = reason === 'left';
+    worker.leaving = reason === 'left' || reason === 'closed';
     worker.carried.terminate();
   }
 
@@ -301,6 +306,7 @@ class LiveEngine implements Engine {
     const { partition, input } = spec.inputs[task]!;
     worker.busy++;
     this.touch(worker);
+    this.events.taskStarted({ job, task, partition, attempt, worker: id });
     this.crossedBytes += recordBytes(input);
     worker.carried.send({ type: 'task', job, task, attempt, partition, run: spec.run, input, faults: this.faults });
   }
@@ -337,6 +343,10 @@ class LiveEngine implements Engine {
       return this.dispatch({ type: 'advance', job });
     }
     loop.pending = null;
+    const { units, phases } = loop.spec;
+    for (const { writes: block } of phases) {
+      this.events.emit({ event: 'blockPublished', job, block, units, from: pending.from, to: iteration });
+    }
     pending.resolve(iteration);
   }
 
@@ -345,7 +355,7 @@ class LiveEngine implements Engine {
     if (job === undefined) return;
     this.jobs.delete(id);
     job.onEnd?.();
-    this.emit({ event: 'jobEnded', job: id, name: job.name, reason });
+    this.events.jobEnded(id, reason);
     this.hold();
     const closed = new EngineError('LOOP_CLOSED', 'advance: the loop was closed while it advanced. Open a new one.');
     if (reason === 'success' && job.loop?.pending) job.reject(closed);
@@ -360,7 +370,7 @@ class LiveEngine implements Engine {
     switch (message.type) {
       case 'ready':
         worker.ready = true;
-        this.emit({ event: 'workerStarted', worker: worker.id, startMs: performance.now() - worker.startedMs });
+        this.events.emit({ event: 'workerStarted', worker: worker.id, startMs: performance.now() - worker.startedMs });
         return this.dispatch({ type: 'workerReady', worker: worker.id });
       case 'taskSucceeded': {
         worker.busy--;
@@ -398,21 +408,22 @@ class LiveEngine implements Engine {
   private deliver(job: number, task: number, worker: number): void {
     const { results, options } = this.jobs.get(job)!.stage!;
     results[task] = this.arrived;
+    this.events.taskSucceeded(job, task, worker);
     callUser(() => options.onResult?.(task, this.arrived, worker));
   }
 
   private killWith(id: number, planned: FaultPoint | null): void {
     const worker = this.live.get(id);
     if (worker === undefined || worker.terminatedMs !== null) return;
-    this.emit({ event: 'killed', worker: id, planned, running: this.running(worker) });
+    this.events.emit({ event: 'killed', worker: id, planned, running: this.running(worker) });
     this.dispatch({ type: 'kill', worker: id });
   }
 
   private onExit(worker: LiveWorker, detail: string): void {
     const running = this.running(worker);
     this.live.delete(worker.id);
-    if (worker.leaving) this.emit({ event: 'workerLeft', worker: worker.id });
-    else this.emit({ event: 'workerLost', worker: worker.id, reason: detail, running });
+    if (worker.leaving) this.events.emit({ event: 'workerLeft', worker: worker.id });
+    else this.events.emit({ event: 'workerLost', worker: worker.id, reason: detail, running });
     this.dispatch({ type: 'workerExited', worker: worker.id, running, detail });
     this.endIfEmpty();
   }
@@ -423,7 +434,12 @@ class LiveEngine implements Engine {
     this.jobs.clear();
     if (this.watch !== null) clearInterval(this.watch);
     this.watch = null;
+    this.events.metrics(() => this.totals(), true);
     this.onEmpty?.();
+  }
+
+  private totals(): { workersAlive: number; recordBytes: number } {
+    return { workersAlive: this.liveWorkers().length, recordBytes: this.crossedBytes };
   }
 
   /** What the worker does in a loop now, by its vital signs. */
@@ -448,6 +464,7 @@ class LiveEngine implements Engine {
         this.dispatch({ type: 'silence', worker: worker.id });
       }
     }
+    this.events.metrics(() => this.totals());
     for (const [job, { loop }] of [...this.jobs]) {
       if (loop && standsStill(loop, workers)) this.dispatch({ type: 'deadlock', job });
     }
@@ -459,25 +476,10 @@ class LiveEngine implements Engine {
     this.dispatch({ type: 'stuck', worker: worker.id });
     this.endIfEmpty();
   }
-
-  private emit(event: EngineEvent): void {
-    for (const listener of this.listeners) callUser(() => listener(event));
-  }
 }
 
 function stop(loop: LiveLoop): void {
   if (loop.pending === null) return;
   loop.pending.stopped = true;
   lowerLimit(loop);
-}
-
-/** Calls back into the program that uses the engine. What it throws is thrown outside, where it cannot confuse the engine. */
-function callUser(callback: () => void): void {
-  try {
-    callback();
-  } catch (thrown) {
-    queueMicrotask(() => {
-      throw thrown;
-    });
-  }
 }

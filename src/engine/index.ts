@@ -18,6 +18,23 @@ export type {
   TaskContext,
 } from './engine.ts';
 export type { EngineOptions } from './engine-options.ts';
-export type { EndReason, EngineEvent, RunningUnit } from './events.ts';
+export type {
+  BlockPublishedEvent,
+  EndReason,
+  EngineEvent,
+  EngineMetrics,
+  JobEndedEvent,
+  JobStartedEvent,
+  KilledEvent,
+  MetricsEvent,
+  ReassignedEvent,
+  RunningUnit,
+  TaskEndedEvent,
+  TaskFailedEvent,
+  TaskStartedEvent,
+  WorkerGoneEvent,
+  WorkerLeftEvent,
+  WorkerReadyEvent,
+} from './events.ts';
 export { inline } from './inline.ts';
 export { threads } from './threads.ts';

@@ -26,6 +26,8 @@ export interface LiveLoop {
 
 /** An `advance` that is running: it ends at `to`, or where the units meet after the caller said stop. */
 export interface PendingAdvance {
+  /** The iteration at which it began. */
+  readonly from: number;
   readonly to: number;
   stopped: boolean;
   resolve(iteration: number): void;

@@ -20,7 +20,7 @@ export interface LiveWorker {
   seenMs: number;
   /** When it was told to end. */
   terminatedMs: number | null;
-  /** It was told to end because the engine was made smaller. */
+  /** It was told to end because the engine was made smaller, or closed. */
   leaving: boolean;
 }
 

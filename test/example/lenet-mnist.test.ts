@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,7 +18,7 @@ describe('command line', () => {
   it('--help lists all options and trains nothing', async () => {
     const { code, stdout, stderr } = await runExample(['--help']);
     expect([code, stderr]).toEqual([0, '']);
-    const options = 'engine workers partitions epochs batch lr seed limit checkpoint resume chaos json help';
+    const options = 'engine workers partitions epochs batch lr seed limit checkpoint resume chaos json events help';
     for (const option of options.split(' ')) expect(stdout).toContain(`--${option} `);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
   });
@@ -36,6 +36,8 @@ describe('command line', () => {
     [['--lr', ''], /--lr: it must be a number > 0, got \./],
     [['--seed', '1e3'], /--seed: it must be an integer >= 0, got 1e3/],
     [['--limit', '9007199254740993'], /--limit: it must be an integer >= 1/],
+    [['--events', '/nowhere/events'], /--events: the file must be writable, got ENOENT: .*'\/nowhere\/events'/],
+    [['--events', folder], /--events: the file must be writable, got EISDIR/],
     [['--resume'], /--resume: it needs a folder to go on from, got none\. Add --checkpoint DIR\./],
   ])('%j is refused with a message and exit code 1', async (args, message) => {
     const { code, stdout, stderr } = await runExample(args);
@@ -119,6 +121,70 @@ describe('--json', () => {
     });
     expect(end.killed.length).toBeGreaterThan(0);
     expect(Object.values(end.kills).reduce((sum, n) => sum + n, 0)).toBe(end.killed.length);
+  });
+});
+
+describe('--events', () => {
+  interface Logged extends Event {
+    readonly source: string;
+    readonly run: number;
+    readonly job: number;
+  }
+  const read = (path: string): Logged[] => {
+    const text = readFileSync(path, 'utf8');
+    expect(text.endsWith('\n')).toBe(true);
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Logged);
+  };
+
+  it('has what --json prints and all events of the engine, of both runs of a comparison', async () => {
+    const path = join(folder, 'events.jsonl');
+    const outcome = await runExample([...small(), '--json', '--chaos', '1', '--events', path]);
+    expect(outcome.code).toBe(0);
+    const events = read(path);
+    const { event, options } = events[0] as Logged & { options: object };
+    expect([event, options]).toMatchObject(['options', { seed: 1, batch: 64, events: path }]);
+
+    const trained = events.filter(({ source, run }) => source === 'program' || (source === 'train' && run === 0));
+    const printed = trained.filter(({ event, source }) => source === 'program' || event !== 'done').slice(1);
+    expect(printed.map(({ source: _, run: __, ...told }) => told)).toEqual(eventsOf(outcome));
+
+    for (const index of [0, 1]) {
+      const run = events.filter((event) => event.run === index);
+      expect(run.find(({ source, event }) => source === 'train' && event === 'done')).toBeDefined();
+      const engine = run.filter(({ source }) => source === 'engine');
+      const count = (name: string): number => engine.filter((told) => told.event === name).length;
+      for (const name of ['workerStarted', 'blockPublished', 'reassigned', 'metrics']) {
+        expect([index, name, count(name) > 0]).toEqual([index, name, true]);
+      }
+      expect(count('jobStarted')).toBe(count('jobEnded'));
+      expect(count('taskStarted')).toBe(count('taskEnded') + count('taskFailed'));
+      expect(count('killed')).toBe(index === 0 ? (eventsOf(outcome).at(-1)!.killed as object[]).length : 0);
+      const times = engine.map(({ elapsedMs }) => elapsedMs);
+      expect(times).toEqual([...times].sort((a, b) => a - b));
+    }
+  });
+
+  it('appends, and is whole after Ctrl-C', async () => {
+    const path = join(folder, 'interrupted.jsonl');
+    const run = ['--limit', '3200', '--batch', '64', '--epochs', '2', '--json', '--events', path];
+    const first = await runExample(
+      [...run, '--checkpoint', join(folder, 'logged')],
+      interruptAt('"event":"iteration","epoch":0'),
+    );
+    expect(first.code).toBe(130);
+    const events = read(path);
+    expect(events.at(-1)).toMatchObject({ event: 'interrupted', source: 'program' });
+    const again = await runExample([...run, '--checkpoint', join(folder, 'logged'), '--resume']);
+    expect(again.code).toBe(0);
+    const both = read(path);
+    expect(both.slice(0, events.length)).toEqual(events);
+    expect(both.filter(({ event }) => event === 'options')).toHaveLength(2);
+    expect(both.at(-1)).toMatchObject({ event: 'done', source: 'program' });
+    const iterations = both.filter(({ event }) => event === 'iteration').map(({ iteration }) => iteration);
+    expect(iterations).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
   });
 });
 
