@@ -79,6 +79,20 @@ export function pickBlocks(handles: BlockHandles, names: readonly string[]): Blo
   return { ...handles, data: Object.fromEntries(names.map((name) => [name, handles.data[name]!])) };
 }
 
+/** Handles with the bytes of some blocks at a version, in this thread's memory. */
+export function placeBlocks(handles: BlockHandles, version: number, bytes: Record<string, Uint8Array>): BlockHandles {
+  const data: Record<string, SharedArrayBuffer[]> = {};
+  for (const [name, whole] of Object.entries(bytes)) {
+    const { slots } = handles.specs[name]!;
+    const buffer = new SharedArrayBuffer(whole.length);
+    new Uint8Array(buffer).set(whole);
+    data[name] = Array.from({ length: slots }, (_, slot) =>
+      slot === (version & (slots - 1)) ? buffer : new SharedArrayBuffer(0),
+    );
+  }
+  return { ...handles, data };
+}
+
 /** The version words of a block, for who asks often. */
 export class VersionTrack {
   private readonly words: Int32Array;

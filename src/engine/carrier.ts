@@ -1,4 +1,5 @@
 /** @file What carries a worker: a thread, this very thread, later a process. A carrier starts workers and moves messages; it decides nothing. */
+import type { BlockTable } from './blocks.ts';
 import type { Engine } from './engine.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import type { Vitals } from './vitals.ts';
@@ -26,4 +27,10 @@ export interface Carrier {
   /** Whether the blocks that the driver makes are those that the workers use. Where not, the carrier keeps the copies in step. */
   readonly sharesMemory: boolean;
   start(worker: number, vitals: Vitals, events: CarrierEvents): CarriedWorker;
+  /** Where memory is not shared: tells all workers the owners and the epoch that the driver has written into a loop's table. */
+  ownersChanged?(blocks: BlockTable): void;
+  /** Where memory is not shared: lowers the limit of a loop to the earliest iteration at which all units can meet, as soon as that is known. */
+  meet?(blocks: BlockTable): void;
+  /** Lets go of what serves all workers; they are gone. */
+  close?(): void;
 }

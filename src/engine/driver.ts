@@ -3,12 +3,13 @@
  * the scheduler does not know: promises, inputs, results, clocks.
  */
 import { EngineError } from '../errors.ts';
-import { pickBlocks } from './blocks.ts';
+import { type BlockHandles, pickBlocks, placeBlocks } from './blocks.ts';
 import type { Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
 import { checkThread, checkWorkers, type EngineOptions } from './engine-options.ts';
 import { callUser, EventStream } from './event-stream.ts';
 import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
+import { fetchModule } from './fetch.ts';
 import { inputError, jobError } from './job-error.ts';
 import { createLiveLoop, iterationOf, type LiveLoop, lowerLimit, standsStill } from './live-loop.ts';
 import { type LiveWorker, runningUnit, silenceMs } from './live-worker.ts';
@@ -36,7 +37,7 @@ export function createEngine(carrier: Carrier, options: EngineOptions & { readon
 
 class LiveEngine implements Engine {
   readonly carrier: Engine['carrier'];
-  readonly sharesMemory: boolean;
+  private readonly sharesMemory: boolean;
   workers: number;
   private readonly source: Carrier;
   private readonly silenceTimeoutMs: number;
@@ -124,9 +125,9 @@ class LiveEngine implements Engine {
         return iterationOf(loop);
       },
       report: (iteration) => loop.reports.read(iteration),
-      fetch: async (names) => pickBlocks(blocks.handles, names),
+      fetch: (names) => this.fetch(loop, names),
       advance: (to) => this.advance(job, loop, to),
-      stop: () => stop(loop),
+      stop: () => this.stop(loop),
       close: async () => {
         if (this.jobs.has(job)) this.dispatch({ type: 'closeLoop', job });
       },
@@ -199,8 +200,29 @@ class LiveEngine implements Engine {
       loop.pending = { from: present, to, stopped: false, resolve, reject };
       loop.blocks.limit = to;
       loop.looks = 0;
+      loop.entered = false;
       this.dispatch({ type: 'advance', job });
     });
+  }
+
+  private stop(loop: LiveLoop): void {
+    if (loop.pending === null) return;
+    loop.pending.stopped = true;
+    this.meet(loop);
+  }
+
+  /** Ends the advance at the earliest iteration at which all units can meet. */
+  private meet(loop: LiveLoop): void {
+    if (this.source.meet === undefined) lowerLimit(loop);
+    else if (loop.pending !== null) this.source.meet(loop.blocks);
+  }
+
+  private async fetch({ spec, blocks }: LiveLoop, names: readonly string[]): Promise<BlockHandles> {
+    if (this.sharesMemory) return pickBlocks(blocks.handles, names);
+    const input = { pinned: { blocks: blocks.handles, version: blocks.version(names[0]!, 0) }, names };
+    const run = { kind: 'module', module: fetchModule, export: 'readBlocks', args: undefined } as const;
+    const [bytes] = await this.run({ name: `fetch ${spec.name}`, run, inputs: [{ partition: 0, input }] });
+    return placeBlocks(blocks.handles, input.pinned.version, bytes as Record<string, Uint8Array>);
   }
 
   /** Keeps the process alive, and watches, while there are jobs or workers that are ending. */
@@ -248,6 +270,9 @@ class LiveEngine implements Engine {
         const loop = this.jobs.get(command.job)?.loop;
         if (loop === undefined) return;
         loop.blocks.reassign(command.owners);
+        this.source.ownersChanged?.(loop.blocks);
+        if (loop.entered) loop.recoveringEpoch = loop.blocks.epoch;
+        loop.entered = true;
         return this.events.emit({
           event: 'reassigned',
           job: command.job,
@@ -261,7 +286,7 @@ class LiveEngine implements Engine {
         this.live.get(command.worker)?.loops.delete(command.job);
         return this.live.get(command.worker)?.carried.send({ type: 'closeLoop', job: command.job });
       case 'regroup':
-        return lowerLimit(this.jobs.get(command.job)!.loop!);
+        return this.meet(this.jobs.get(command.job)!.loop!);
       case 'advanced':
         return this.advanced(command.job);
       case 'endJob':
@@ -313,7 +338,8 @@ class LiveEngine implements Engine {
 
   private enterLoop(id: number, job: number, units: readonly number[]): void {
     const worker = this.live.get(id)!;
-    const { spec, blocks } = this.jobs.get(job)!.loop!;
+    const loop = this.jobs.get(job)!.loop!;
+    const { spec, blocks } = loop;
     let given = worker.loops.get(job);
     if (given === undefined) {
       given = new Set();
@@ -330,7 +356,9 @@ class LiveEngine implements Engine {
     }
     worker.busy++;
     this.touch(worker);
-    worker.carried.send({ type: 'enterLoop', job, epoch: blocks.epoch, owners: blocks.owners(), units, inputs });
+    const { epoch } = blocks;
+    const recovering = loop.recoveringEpoch === epoch;
+    worker.carried.send({ type: 'enterLoop', job, epoch, owners: blocks.owners(), units, recovering, inputs });
   }
 
   /** All units stand at the limit: the end of the advance, or the place where units move before it goes on. */
@@ -340,6 +368,7 @@ class LiveEngine implements Engine {
     const iteration = iterationOf(loop);
     if (iteration < pending.to && !pending.stopped) {
       loop.blocks.limit = pending.to;
+      loop.entered = false;
       return this.dispatch({ type: 'advance', job });
     }
     loop.pending = null;
@@ -435,6 +464,7 @@ class LiveEngine implements Engine {
     if (this.watch !== null) clearInterval(this.watch);
     this.watch = null;
     this.events.metrics(() => this.totals(), true);
+    this.source.close?.();
     this.onEmpty?.();
   }
 
@@ -476,10 +506,4 @@ class LiveEngine implements Engine {
     this.dispatch({ type: 'stuck', worker: worker.id });
     this.endIfEmpty();
   }
-}
-
-function stop(loop: LiveLoop): void {
-  if (loop.pending === null) return;
-  loop.pending.stopped = true;
-  lowerLimit(loop);
 }

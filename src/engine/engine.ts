@@ -150,8 +150,6 @@ export interface Loop {
 /** What runs stages and loops. Create one with `threads()` or `inline()`; `close()` it when done. */
 export interface Engine {
   readonly carrier: 'inline' | 'threads' | 'process';
-  /** Whether all workers see the same blocks in memory. Where not, blocks travel, and a block that is still needed must have two slots. */
-  readonly sharesMemory: boolean;
   /** Number of workers that the engine keeps alive. */
   readonly workers: number;
   /**

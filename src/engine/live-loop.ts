@@ -1,7 +1,7 @@
 /** @file A live loop: its blocks, how far it is, and how it is stopped between iterations. */
 import type { EngineError } from '../errors.ts';
-import { type BlockTable, createBlocks } from './blocks.ts';
-import type { LoopSpec } from './engine.ts';
+import { type BlockSpecs, type BlockTable, createBlocks } from './blocks.ts';
+import type { LoopSpec, Phase } from './engine.ts';
 import { inputError } from './job-error.ts';
 import { isComputing, type LiveWorker } from './live-worker.ts';
 import { nextWork, tracksOf } from './loop-runner.ts';
@@ -15,6 +15,10 @@ export interface LiveLoop {
   readonly spec: LoopSpec;
   readonly blocks: BlockTable;
   readonly reports: ReportRing;
+  /** Whether workers have entered since the loop last stood. */
+  entered: boolean;
+  /** The last epoch that began because units had lost their owner. */
+  recoveringEpoch: number;
   /** The `advance` that is running. */
   pending: PendingAdvance | null;
   /** Why it ended, if it failed. */
@@ -34,6 +38,16 @@ export interface PendingAdvance {
   reject(error: Error): void;
 }
 
+/**
+ * Where memory is not shared, what phases write keeps its last version too: who takes a unit over may have to do an iteration again, for which
+ * the others must still have what they wrote in it.
+ */
+function keepLast(specs: BlockSpecs, phases: readonly Phase[]): BlockSpecs {
+  const written = new Set(phases.map(({ writes }) => writes));
+  const entries = Object.entries(specs);
+  return Object.fromEntries(entries.map(([name, spec]) => [name, written.has(name) ? { ...spec, slots: 2 } : spec]));
+}
+
 /** Makes a loop's blocks. What travels is copied, so that workers that join later get what the caller passed. */
 export function createLiveLoop(id: number, given: LoopSpec, hasData: boolean): LiveLoop {
   let spec: LoopSpec;
@@ -42,12 +56,15 @@ export function createLiveLoop(id: number, given: LoopSpec, hasData: boolean): L
   } catch (thrown) {
     throw inputError(given.name, thrown);
   }
-  const { units, blocks: specs, startIteration: startVersion } = spec;
+  const { units, startIteration: startVersion } = spec;
+  const specs = hasData ? spec.blocks : keepLast(spec.blocks, spec.phases);
   const blocks = createBlocks({ id, units, specs, startVersion, hasData });
   return {
     spec,
     blocks,
     reports: new ReportRing(blocks.handles.reports),
+    entered: false,
+    recoveringEpoch: -1,
     pending: null,
     failed: null,
     progressSeen: '',

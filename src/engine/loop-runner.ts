@@ -29,13 +29,20 @@ export function tracksOf(blocks: BlockTable, phases: readonly Phase[]): readonly
   return phases.map((phase) => ({ ...phase, written: blocks.track(phase.writes), needed: blocks.track(phase.needs) }));
 }
 
-/** Where a unit stands: its first phase that has not published yet. Its owner may be at work meanwhile: then it is read again. */
+/**
+ * Where a unit stands: at the first phase that has not published the oldest version. Its owner may be at work meanwhile; then this is where it
+ * stood while it was read, or a little earlier: later phases are read first.
+ */
 export function nextWork(tracks: readonly PhaseTracks[], unit: number): Work {
-  for (;;) {
-    const iteration = tracks[tracks.length - 1]!.written.version(unit);
-    const phase = tracks.findIndex(({ written }) => written.version(unit) === iteration);
-    if (phase >= 0) return { unit, iteration, phase };
+  let iteration = Number.POSITIVE_INFINITY;
+  let phase = 0;
+  for (let index = tracks.length - 1; index >= 0; index--) {
+    const version = tracks[index]!.written.version(unit);
+    if (version > iteration) continue;
+    iteration = version;
+    phase = index;
   }
+  return { unit, iteration, phase };
 }
 
 /**

@@ -25,16 +25,8 @@ export function trainingPhases({ weightsLength }: Layout, partitions: number): r
   ];
 }
 
-/**
- * The blocks for a model; its weights are cut into as many slices as there are partitions. A gradient has one slot where all workers see the same
- * memory: nobody computes the next one before all slices have used it. Elsewhere the last one is kept, for who has to do an update again.
- */
-export function trainingBlocks(
-  layout: Layout,
-  partitions: number,
-  stateBuffers: number,
-  gradientSlots: 1 | 2 = 1,
-): BlockSpecs {
+/** The blocks for a model; its weights are cut into as many slices as there are partitions. */
+export function trainingBlocks(layout: Layout, partitions: number, stateBuffers: number): BlockSpecs {
   const slices = sliceLengths(layout.weightsLength, partitions).map((floats) => 4 * floats);
   const constants = slices.map((_, slice) => (slice === 0 ? 4 * layout.constantsLength : 0));
   return {
@@ -45,10 +37,7 @@ export function trainingBlocks(
       versionOf: 'weights',
       isPrivate: true,
     },
-    gradient: {
-      unitBytes: new Array<number>(partitions).fill(HEADER_BYTES + 4 * layout.weightsLength),
-      slots: gradientSlots,
-    },
+    gradient: { unitBytes: new Array<number>(partitions).fill(HEADER_BYTES + 4 * layout.weightsLength), slots: 1 },
     constants: { unitBytes: constants, slots: 1, versionOf: 'weights' },
   };
 }

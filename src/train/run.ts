@@ -251,7 +251,7 @@ class Run {
       program: task(replicaModule, 'openReplica', this.plan),
       units: partitions,
       inputs: columns,
-      blocks: trainingBlocks(layout, partitions, this.stateNames().length, engine.sharesMemory ? 1 : 2),
+      blocks: trainingBlocks(layout, partitions, this.stateNames().length),
       phases: trainingPhases(layout, partitions),
       startIteration,
       onEmit: (value, worker) => this.onReplica(value as ReplicaReport, worker),
