@@ -3,6 +3,7 @@
  * against each other and timed in turns. GFLOP/s of useful work (2 * n * o * ho * wo * c * kh * kw), the same count for all three.
  */
 import { fileURLToPath } from 'node:url';
+import { permute } from './data.mjs';
 import { compile, interleave, row } from './measure.mjs';
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
@@ -23,20 +24,6 @@ const shapes = [
   { name: 'first layer 7x7 s2, C 3, 224', n: 1, c: 3, h: 224, o: 64, kernel: 7, stride: 2, padding: 3 },
   { name: 'first layer 3x3, C 3, 112', n: 1, c: 3, h: 112, o: 32, kernel: 3, stride: 1, padding: 1 },
 ];
-
-/** [a, b, c, d] with axes permuted to `order`. */
-function permute(array, sizes, order) {
-  const strides = [sizes[1] * sizes[2] * sizes[3], sizes[2] * sizes[3], sizes[3], 1];
-  const [p, q, r, s] = order;
-  const out = new Float32Array(array.length);
-  let to = 0;
-  for (let i = 0; i < sizes[p]; i++)
-    for (let j = 0; j < sizes[q]; j++)
-      for (let k = 0; k < sizes[r]; k++)
-        for (let l = 0; l < sizes[s]; l++)
-          out[to++] = array[i * strides[p] + j * strides[q] + k * strides[r] + l * strides[s]];
-  return out;
-}
 
 function assertClose(what, actual, expected) {
   const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

