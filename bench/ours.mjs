@@ -39,6 +39,7 @@ const conv2d = (prefix) => (shape) => {
     calls,
     output: names[whats[0]][0],
     flops: flops * whats.length,
+    threads: shape.threads,
     stream: depthwise ? { reads: 1, writes: 1, bytes: 4 * floats } : undefined,
   };
 };
@@ -132,10 +133,10 @@ const operations = {
 
 /** The runtime of the package: kernels by name, calls by pointer, memory. */
 async function runtime() {
-  const [{ kernels }, { callPointers, sizesOf }, memory] = await Promise.all(
+  const [{ kernels, setThreads }, { callPointers, sizesOf }, memory] = await Promise.all(
     ['index.js', 'runtime/call.js', 'runtime/memory.js'].map((file) => import(`../dist/kernels/${file}`)),
   );
-  return { kernels, callPointers, sizesOf, ...memory };
+  return { kernels, setThreads, callPointers, sizesOf, ...memory };
 }
 
 /** What the work of a case is, without doing it. */
@@ -150,8 +151,9 @@ export function workOf({ op, ...shape }) {
  * @returns {Promise<{ missing: string } | { runner: import('./race.mjs').Runner, digest: () => number[], close: () => void }>}
  */
 export async function prepare({ op, ...shape }) {
-  const { calls, output, indices, layout } = operations[op](shape);
-  const { kernels, callPointers, sizesOf, allocate, free, f32, i32 } = await runtime();
+  const { calls, output, indices, layout, threads = 1 } = operations[op](shape);
+  const { kernels, setThreads, callPointers, sizesOf, allocate, free, f32, i32 } = await runtime();
+  if (threads > 1 && setThreads === undefined) return { missing: 'intra-op threads' };
   const missing = calls.filter(({ kernel }) => kernels[kernel] === undefined).map(({ kernel }) => kernel);
   if (missing.length > 0) return { missing: missing.join(', ') };
   const buffers = new Map();
@@ -194,8 +196,18 @@ export async function prepare({ op, ...shape }) {
       : () => {
           for (const { kernel, values } of bound) callPointers(kernel, values);
         };
+  const plain = inProcess('shoal', once);
+  /** Only what is meant to run on several threads does. */
+  const threaded = (repeats) => {
+    setThreads(threads);
+    try {
+      return plain.run(repeats);
+    } finally {
+      setThreads(1);
+    }
+  };
   return {
-    runner: inProcess('shoal', once),
+    runner: threads > 1 ? { name: 'shoal', run: threaded } : plain,
     digest: () => {
       once();
       const { pointer, length } = buffers.get(output);

@@ -1,0 +1,108 @@
+/** The benchmark suite's own logic: targets and what they name, digests, race. No timed assertions. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+
+interface Target {
+  readonly rows: string;
+  readonly measure: string;
+  readonly must: number;
+  readonly stretch: number;
+}
+interface Checked {
+  readonly row: string;
+  readonly state: string;
+}
+interface Runner {
+  readonly name: string;
+  readonly run: (repeats: number) => number | Promise<number>;
+}
+interface Check {
+  checkTargets(report: object): Checked[];
+  hasTarget(row: string, machine: object): boolean;
+}
+interface Data {
+  digest(values: Float32Array): number[];
+  permute(values: Float32Array, sizes: readonly number[], order: readonly number[]): Float32Array;
+  sameDigest(a: readonly number[], b: readonly number[]): boolean;
+  wave(length: number, seed: number): Float32Array;
+}
+interface Race {
+  inProcess(name: string, once: () => void): Runner;
+  race(runners: readonly Runner[], seconds: number, sliceMs: number): Promise<Map<string, { readonly n: number }>>;
+}
+const folder = new URL('../../bench/', import.meta.url);
+const load = (file: string): Promise<unknown> => import(/* @vite-ignore */ new URL(file, folder).href);
+const { checkTargets, hasTarget } = (await load('check.mjs')) as Check;
+const { digest, permute, sameDigest, wave } = (await load('data.mjs')) as Data;
+const { inProcess, race } = (await load('race.mjs')) as Race;
+const targets = JSON.parse(readFileSync(new URL('targets.json', folder), 'utf8')) as Target[];
+
+/** Rows of benchmarks that make their own, which no list declares. */
+const ownRows = ['lenet batch 512, 1 thread', 'lenet batch 512, 2 threads', 'mlp step batch 32'];
+
+async function declaredRows(): Promise<string[]> {
+  const files = readdirSync(folder).filter((file) => file.endsWith('.bench.mjs'));
+  const found = (await Promise.all(files.map(load))) as { rows?: readonly { name: string }[] }[];
+  return found.flatMap(({ rows = [] }) => rows.map(({ name }) => name));
+}
+
+describe('targets', () => {
+  it('name rows that exist, and rows have names of their own', async () => {
+    const rows = [...(await declaredRows()), ...ownRows];
+    expect(new Set(rows).size).toBe(rows.length);
+    for (const target of targets) {
+      expect(
+        rows.filter((row) => new RegExp(`^(?:${target.rows})$`).test(row)),
+        target.rows,
+      ).not.toEqual([]);
+      expect(target.stretch, target.rows).toBeGreaterThanOrEqual(target.must);
+    }
+  });
+
+  const result = (fraction: number) => ({
+    row: 'gemm NN 512',
+    roofline: { fraction, medianFraction: fraction },
+    against: {},
+    peers: {},
+  });
+  const report = (node: string, build: string, found: object) => ({
+    machine: { node, build },
+    results: { gemm: [found] },
+  });
+  const stateOf = (node: string, build: string, found: object) =>
+    checkTargets(report(node, build, found))
+      .filter(({ row }) => row === 'gemm NN 512')
+      .map(({ state }) => state);
+
+  it('are met, missed or not measured, for their Node and build only', () => {
+    expect(stateOf('v24.21.0', 'strict', result(0.95))).toEqual(['stretch']);
+    expect(stateOf('v24.21.0', 'strict', result(0.85))).toEqual(['met']);
+    expect(stateOf('v24.21.0', 'strict', result(0.79))).toEqual(['missed']);
+    expect(stateOf('v20.20.2', 'strict', result(0.7))).toEqual(['met']);
+    expect(stateOf('v26.1.0', 'wide', result(0.7))).toEqual(['met']);
+    expect(stateOf('v22.1.0', 'strict', result(0.1))).toEqual([]);
+    expect(stateOf('v24.21.0', 'strict', { row: 'gemm NN 512', missing: 'gemm_f32' })).toEqual(['unknown']);
+    expect(hasTarget('gemm NN 512', { node: 'v24.0.0', build: 'strict' })).toBe(true);
+    expect(hasTarget('gemm NN 513', { node: 'v24.0.0', build: 'strict' })).toBe(false);
+  });
+});
+
+describe('digest', () => {
+  it('is the same for another layout, and not for another result', () => {
+    const values = wave(2 * 3 * 4 * 5, 1);
+    const moved = permute(values, [2, 3, 4, 5], [0, 2, 3, 1]);
+    expect(moved).not.toEqual(values);
+    expect(sameDigest(digest(values), digest(moved))).toBe(true);
+    expect(sameDigest(digest(values), digest(values.map((value) => value + 0.1)))).toBe(false);
+    expect(sameDigest(digest(values), digest(values.map((value, i) => (i === 0 ? Number.NaN : value))))).toBe(false);
+  });
+});
+
+describe('race', () => {
+  it('gives every runner the same number of slices', async () => {
+    const later = { name: 'later', run: async () => new Promise<number>((resolve) => setTimeout(() => resolve(1), 1)) };
+    const results = await race([inProcess('now', () => {}), later], 0.05, 0.1);
+    expect([...results.keys()]).toEqual(['now', 'later']);
+    expect(results.get('now')?.n).toBe(results.get('later')?.n);
+  });
+});
