@@ -5,6 +5,9 @@
 import { anyTapTile, anyTile, KC, mergeOne, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { clear, copyPadded, neighbours, packPatches } from './image';
 import { packTransposed } from './packing';
+import { allFinite } from './lanes';
+import { filterLanes, suitsFilterLanes } from './filter-lanes';
+import { convolveLanes, suitsLanes } from './conv-lanes';
 
 /**
  * Up to this many rows of a result (channels), patches are read in place where they can be: at 6 rows that is 20 to 45 % faster, at 16 about
@@ -72,6 +75,13 @@ export function conv2d_f32_forward(
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
   const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
   const positions = ho * wo, k = c * kh * kw;
+  if (suitsLanes(n, 1, c, h, w, o, ho, wo, kh, kw, strideH, strideW) && allFinite(weight, o * k)) {
+    const done = convolveLanes(true, n, 1, x, c, h, w, weight, bias, y, o, ho, wo, kh, kw, strideH, strideW, paddingH, paddingW, 1, 1, scratch);
+    x += <usize>(done * c * h * w) << 2;
+    y += <usize>(done * o * positions) << 2;
+    n -= done;
+    if (n == 0) return;
+  }
   const plain = isPlain(strideW, paddingH, paddingW);
   const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
   const spare = scratch, panel = spare + TILE_BYTES, start = panel + (KC * NR << 2);
@@ -118,6 +128,15 @@ export function conv2d_f32_backward_data(
 ): void {
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
   const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
+  if (suitsLanes(n, 1, o, ho, wo, c, h, w, kh, kw, strideH, strideW) && allFinite(weight, o * c * kh * kw)) {
+    const done = convolveLanes(
+      false, n, 1, gradY, o, ho, wo, weight, 0, gradX, c, h, w, kh, kw, strideH, strideW, paddingH, paddingW, 1, 1, scratch,
+    );
+    gradY += <usize>(done * o * ho * wo) << 2;
+    gradX += <usize>(done * c * h * w) << 2;
+    n -= done;
+    if (n == 0) return;
+  }
   const top = (kh - 1) / strideH, left = (kw - 1) / strideW;
   const rows = top + max(ho, (h - 1 + paddingH) / strideH + 1), pitch = left + max(wo, (w - 1 + paddingW) / strideW + 1);
   const phaseTaps = o * (top + 1) * (left + 1);
@@ -222,6 +241,10 @@ export function conv2d_f32_backward_filter(
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
   const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
   const positions = ho * wo, k = c * kh * kw;
+  if (suitsFilterLanes(n, 1, c, h + 2 * paddingH, w + 2 * paddingW, o, ho, wo, kh, kw, 1)) {
+    filterLanes(n, 1, x, c, h, w, gradY, o, ho, wo, gradWeight, kh, kw, strideH, strideW, paddingH, paddingW, 1, scratch);
+    return;
+  }
   const plain = isPlain(strideW, paddingH, paddingW);
   const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
   const tapPanels = (k + MR - 1) / MR, outPanels = (o + NR - 1) / NR;

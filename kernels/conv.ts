@@ -61,8 +61,34 @@ function paddedBytes({ c, h, w, strideW, paddingH, paddingW }: ConvSizes): numbe
   return floatBytes(c * (h + 2 * paddingH) * Math.ceil((w + 2 * paddingW) / strideW) * strideW);
 }
 
+/** What assembly/conv-lanes.ts needs for a convolution of `channels` source planes to `rows` result planes; 0 where it is not used. */
+function laneBytes(
+  s: ConvSizes,
+  channels: number,
+  [hs, ws]: readonly [number, number],
+  rows: number,
+  [h, w]: readonly [number, number],
+): number {
+  const taps = channels * s.kh * s.kw;
+  const quads = Math.ceil(rows / 4);
+  const rowBound = Math.min(h, 2 * s.kh + s.strideH);
+  const columnBound = Math.min(w, 2 * s.kw + s.strideW);
+  const pairs = rowBound * columnBound;
+  const lists = pairs * (4 + 8 * Math.ceil(taps / blockLength)) + 8 * pairs * taps + 16;
+  const weights = taps * quads * 64;
+  const pixels = channels * hs * ws * 32;
+  if (s.n < 4 || weights > 2 ** 18 || pixels > 2 ** 18 || lists > 2 ** 19) return 0;
+  const lines = 8 * (h + w) + 16 * (rowBound + columnBound);
+  const sums = 128 * w * Math.min(h, Math.max(1, Math.floor(2 ** 15 / (128 * w))));
+  return weights + quads * 64 + lines + floatBytes(pairs) + Math.ceil(lists / 16) * 16 + pixels + sums;
+}
+
 function forwardScratch(values: Sizes): number {
   const s = all(values);
+  return Math.max(positionBytes(s), laneBytes(s, s.c, [s.h, s.w], s.o, outputSizes(s)));
+}
+
+function positionBytes(s: ConvSizes): number {
   return tileBytes + panelBytes + floatBytes(s.o + 4) + floatBytes(s.c * s.kh * s.kw) + paddedBytes(s);
 }
 
@@ -74,7 +100,9 @@ function dataScratch(values: Sizes): number {
   const rows = top + Math.max(ho, Math.floor((s.h - 1 + s.paddingH) / s.strideH) + 1);
   const columns = left + Math.max(wo, Math.floor((s.w - 1 + s.paddingW) / s.strideW) + 1);
   const taps = s.o * (top + 1) * (left + 1);
-  return tileBytes + panelBytes + floatBytes(taps) + floatBytes(taps * (s.c + 4)) + floatBytes(s.o * rows * columns);
+  const positions =
+    tileBytes + panelBytes + floatBytes(taps) + floatBytes(taps * (s.c + 4)) + floatBytes(s.o * rows * columns);
+  return Math.max(positions, laneBytes(s, s.o, [ho, wo], s.c, [s.h, s.w]));
 }
 
 function filterScratch(values: Sizes): number {
@@ -82,13 +110,27 @@ function filterScratch(values: Sizes): number {
   const [ho, wo] = outputSizes(s);
   const taps = s.c * s.kh * s.kw;
   const sums = Math.ceil(taps / 4) * Math.ceil(s.o / 8) * tileBytes;
-  return floatBytes(taps + 4) + sums + ho * wo * 32 + paddedBytes(s);
+  return Math.max(floatBytes(taps + 4) + sums + ho * wo * 32 + paddedBytes(s), filterLaneBytes(s));
+}
+
+function filterLaneBytes(s: ConvSizes): number {
+  const [ho, wo] = outputSizes(s);
+  const blocks = Math.ceil(ho / Math.max(1, Math.floor(blockLength / wo)));
+  const sums = blocks * s.o * s.c * s.kh * s.kw * 16;
+  const pixels = s.c * (s.h + 2 * s.paddingH) * (s.w + 2 * s.paddingW) * 16;
+  if (s.n < 3 || sums > 2 ** 18 || pixels > 2 ** 18) return 0;
+  return ho * wo * 32 + sums + pixels;
 }
 
 const sharedRules = {
   aliasing: 'The output overlaps no input.',
   alignment: anyAlignment,
 };
+
+/** Why kernels may leave out taps in the padding. */
+const leftOut =
+  'While all weights are finite that is +0 or -0, which changes no sum, because a sum that starts at +0 is never -0 (and a NaN stays a NaN): ' +
+  'then a kernel may leave such taps out. They count where blocks end.';
 
 const block =
   'in blocks of 256: for each block, sum = +0, then sum = sum + product in order, product and sum each rounded (no fused multiply-add); then the ' +
@@ -128,8 +170,8 @@ export const conv2d_f32_forward = defineKernel({
     ...sharedRules,
     order: `Each element starts with its bias (+0 if absent); its taps (c, i, j), in the order of the weights, are summed ${block}`,
     edges:
-      'n 0 touches nothing. A tap in the padding contributes weight * 0 (so an infinite weight gives NaN there, as in PyTorch). No element ' +
-      'depends on other images.',
+      `n 0 touches nothing. A tap in the padding contributes weight * 0 (so an infinite weight gives NaN there, as in PyTorch). ${leftOut} ` +
+      'No element depends on other images.',
   },
   reference: (round: Round, x: Floats, weight: Floats, bias: Floats, y: Floats, ...given: SizeValues) => {
     const [n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW] = given;
@@ -177,8 +219,8 @@ export const conv2d_f32_backward_data = defineKernel({
       'Each pixel starts with +0; the taps (o, i, j) whose row and column it meets (i = y + paddingH mod strideH, j likewise), in the order of ' +
       `the weights, are summed ${block}`,
     edges:
-      'n 0 touches nothing. A tap that meets its pixel from outside gradY contributes weight * 0 (so an infinite weight gives NaN there); a ' +
-      'pixel that no tap meets is +0. No element depends on other images.',
+      'n 0 touches nothing. A tap that meets its pixel from outside gradY contributes weight * 0 (so an infinite weight gives NaN there). ' +
+      `${leftOut} A pixel that no tap meets is +0. No element depends on other images.`,
   },
   reference: (round: Round, gradY: Floats, weight: Floats, gradX: Floats, ...given: SizeValues) => {
     const [n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW] = given;

@@ -5,8 +5,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as conv from '../../kernels/conv.ts';
+import type { KernelArray } from '../../kernels/define.ts';
 import { callArrays, referenceArrays } from '../../kernels/runtime/arrays.ts';
 import { Random } from '../../src/random.ts';
+import { passedParameters, runGuarded, runReference32 } from './harness.ts';
 import samples from './samples/conv.ts';
 
 const unit = 2 ** -24;
@@ -217,6 +219,29 @@ describe('conv2d_f32', () => {
     const y = forward(s, { x, weight, bias: new Float32Array(1), gradY: new Float32Array(4) });
     // The upper left tap meets the padding for all but the last position, where it meets x[0] = 1.
     expect([...y]).toEqual([Number.NaN, Number.NaN, Number.NaN, Infinity]);
+  });
+
+  it('gives the bits of the reference in a batch with finite weights, whatever the images hold; and with one infinite weight', () => {
+    const s: Sizes = { n: 9, c: 2, h: 5, w: 6, o: 3, kh: 3, kw: 3, strideH: 1, strideW: 1, paddingH: 1, paddingW: 1 };
+    const data = draw(s, 17, false);
+    const strange = [Number.NaN, Infinity, -Infinity, -0, 0, 1e-40, -3e38];
+    for (const array of [data.x, data.gradY])
+      for (let i = 0; i < array.length; i += 5) array[i] = strange[(i / 5) % strange.length]!;
+    for (const weight of [
+      data.weight,
+      data.weight.with(0, Infinity),
+      data.weight.map((value) => (value > 0 ? 0 : -0)),
+    ]) {
+      const arrays = { ...data, weight, y: data.gradY.slice(), gradX: data.x.slice(), gradWeight: weight.slice() };
+      for (const { kernel } of samples) {
+        const given: Readonly<Record<string, KernelArray | number>> = { ...s, ...arrays };
+        const values = passedParameters(kernel).map(({ name }) => given[name]!);
+        const truth = runReference32(kernel, values);
+        runGuarded(kernel, values, 0).values.forEach((value, at) => {
+          expect(value, `${kernel.name}, argument ${at}`).toEqual(truth[at]);
+        });
+      }
+    }
   });
 
   it('refuses sizes outside its contract instead of running wild', () => {

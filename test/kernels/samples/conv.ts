@@ -52,11 +52,21 @@ const grid = [
   ...Array.from({ length: 6 }, (_, i) => call(1, [30, 3, 12], 1 + i, [3, 3], one, [1, 1])),
   ...Array.from({ length: 6 }, (_, i) => call(1, [1 + i, 3, 12], 30, [3, 3], one, [1, 1])),
   call(1, [17, 3, 8], 18, [3, 3], one, [1, 1]),
+  // Batches: images as lanes, whole and cut batches, every cut of channels, one to three blocks of taps, phases, pixels that no tap meets.
+  call(8, [1, 12, 13], 6, [5, 5], one, [2, 2]),
+  call(11, [6, 14, 14], 16, [5, 5], one, none),
+  ...Array.from({ length: 9 }, (_, i) => call(4 + i, [1 + i, 5, 6], 9 - i, [3, 3], one, [1, 1])),
+  ...Array.from({ length: 5 }, (_, i) => call(4, [29 + i, 4, 5], 3, [3, 3], one, [1, 1])),
+  call(4, [3, 14, 13], 9, [7, 7], [2, 3], [3, 3]),
+  call(5, [2, 9, 8], 3, [2, 2], [3, 4], [2, 1]),
+  call(4, [2, 3, 3], 2, [2, 2], [3, 3], [4, 4]),
+  call(9, [4, 7, 9], 4, one, [2, 2], none),
+  call(4, [65, 3, 3], 2, [3, 3], one, [2, 2]),
 ];
 
 const numbers = fc
   .record({
-    n: fc.nat(2),
+    n: fc.nat(9),
     c: fc.integer({ min: 1, max: 5 }),
     ho: fc.integer({ min: 1, max: 6 }),
     wo: fc.integer({ min: 1, max: 11 }),
@@ -77,7 +87,7 @@ const numbers = fc
     w: Math.max(1, (wo - 1) * sizes.strideW + sizes.kw - 2 * sizes.paddingW + Math.min(restW, sizes.strideW - 1)),
   }));
 
-// At most 1800 products of at most 16, so every sum of whole numbers stays below 2^24.
+// At most 8200 products of at most 16, so every sum of whole numbers stays below 2^24.
 export default [
   { kernel: conv.conv2d_f32_forward, grid, numbers, exact: true },
   { kernel: conv.conv2d_f32_backward_data, grid, numbers, exact: true },
