@@ -10,10 +10,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const pure = ['errors', 'shape', 'dtype', 'random'];
 const allowed: Readonly<Record<string, readonly string[]>> = {
   assembly: [],
-  kernels: ['errors', 'build'], // build/embedded.ts holds the compiled assembly/
+  kernels: ['errors', 'build'], // build/embedded*.ts hold the compiled assembly/
   ...Object.fromEntries(pure.map((room) => [room, pure])),
   platform: pure,
-  codec: pure,
+  codec: [...pure, 'kernels'], // for the checksum of frames
   tensor: [...pure, 'kernels'],
   ops: [...pure, 'tensor', 'kernels'],
   autograd: [...pure, 'tensor', 'ops'],
@@ -61,6 +61,20 @@ it('every import follows an arrow between rooms', () => {
     }
   }
   expect(wrong).toEqual([]);
+});
+
+/** The files that loading a file loads, itself included. */
+function reachedFrom(file: string, reached = new Set<string>()): Set<string> {
+  if (reached.has(file)) return reached;
+  reached.add(file);
+  const relatives = importsOf(file).filter((specifier) => specifier.startsWith('.'));
+  for (const specifier of relatives) reachedFrom(join(dirname(file), specifier), reached);
+  return reached;
+}
+
+it('the checksum loads its own small binary, not the kernels', () => {
+  const reached = [...reachedFrom(join(root, 'kernels/crc32c.ts'))].map((file) => relative(root, file));
+  expect(reached.filter((file) => file.startsWith('build'))).toEqual([join('build', 'embedded-crc32c.ts')]);
 });
 
 it('the test sees imports, and every room has a rule', () => {

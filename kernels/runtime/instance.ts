@@ -4,20 +4,9 @@
  */
 import { strict } from '../../build/embedded.ts';
 import { KernelError } from '../../src/errors.ts';
+import { type CompiledModule, compile, type LinearMemory, type WasmFunction, webAssembly } from './webassembly.ts';
 
-/** A compiled `WebAssembly.Module`: opaque, may be posted to workers. (Declared here, because only the DOM library declares WebAssembly.) */
-export interface CompiledModule {
-  readonly [Symbol.toStringTag]: string;
-}
-
-/** A private linear memory. `buffer` is replaced whenever the memory grows. */
-export interface LinearMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
-
-/** A function that the binary exports. */
-export type WasmFunction = (...values: number[]) => number | undefined;
+export { type CompiledModule, type LinearMemory, pageBytes, type WasmFunction } from './webassembly.ts';
 
 /** What this thread runs. */
 export interface WasmInstance {
@@ -27,44 +16,11 @@ export interface WasmInstance {
   readonly heapBase: number;
 }
 
-/** Bytes of one page of WebAssembly memory. */
-export const pageBytes = 65_536;
-
 /** Pages that a memory starts with; enough for the binary's static data. */
 const initialPages = 16;
 
-interface WasmApi {
-  readonly Module: new (bytes: Uint8Array) => CompiledModule;
-  readonly Memory: new (descriptor: { initial: number; maximum?: number }) => LinearMemory;
-  readonly Instance: new (
-    module: CompiledModule,
-    imports: object,
-  ) => { readonly exports: Record<string, WasmFunction> };
-}
-
-function api(): WasmApi {
-  const found = (globalThis as { WebAssembly?: WasmApi }).WebAssembly;
-  if (found === undefined) {
-    throw new KernelError(
-      'KERNEL',
-      'kernels: shoal needs WebAssembly, got a runtime without it. Use Node >= 20, Deno, Bun or a browser.',
-    );
-  }
-  return found;
-}
-
 let module: CompiledModule | undefined;
 let instance: WasmInstance | undefined;
-
-/** The bytes that `base64` stands for; the native decoder where there is one (it is 10 times faster). */
-function decodeBase64(base64: string): Uint8Array {
-  const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array }).fromBase64;
-  if (native !== undefined) return native.call(Uint8Array, base64);
-  const binary = atob(base64);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
-}
 
 /**
  * The compiled kernels, for handing to a worker, which passes them to `setModule` and so saves the compilation.
@@ -72,15 +28,7 @@ function decodeBase64(base64: string): Uint8Array {
  * @throws KernelError `KERNEL` if this runtime has no WebAssembly SIMD.
  */
 export function compiledModule(): CompiledModule {
-  if (module === undefined) {
-    const { Module } = api();
-    try {
-      module = new Module(decodeBase64(strict));
-    } catch (cause) {
-      const message = `kernels: the runtime must support WebAssembly SIMD, got ${String(cause)}. Use Node >= 20, Deno, Bun or a current browser.`;
-      throw new KernelError('KERNEL', message, {}, cause);
-    }
-  }
+  module ??= compile(strict);
   return module;
 }
 
@@ -102,7 +50,7 @@ export function setModule(compiled: CompiledModule): void {
 /** The instance of this thread; compiles and instantiates on the first call. */
 export function wasm(): WasmInstance {
   if (instance === undefined) {
-    const { Instance, Memory } = api();
+    const { Instance, Memory } = webAssembly();
     const compiled = compiledModule();
     const memory = new Memory({ initial: initialPages });
     const { exports } = new Instance(compiled, { env: { memory } });
