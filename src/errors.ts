@@ -92,6 +92,17 @@ export class FormatError extends ShoalError {
   }
 }
 
+/** What a stream of frames may break: src/codec/frames.ts says when. */
+export type FrameErrorCode = 'FRAME_MAGIC' | 'FRAME_VERSION' | 'FRAME_CRC' | 'FRAME_TOO_LARGE' | 'FRAME_TRUNCATED';
+
+/** A stream of frames that cannot be believed any more. Nothing behind it is read. */
+export class FrameError extends ShoalError {
+  constructor(code: FrameErrorCode, message: string, fields: ErrorFields = {}) {
+    super(code, message, fields);
+    this.name = 'FrameError';
+  }
+}
+
 /** A checkpoint that cannot be written, read or resumed. Code starts with `CHECKPOINT_`. */
 export class CheckpointError extends ShoalError {
   constructor(code: `CHECKPOINT_${string}`, message: string, fields: ErrorFields = {}, cause?: unknown) {
