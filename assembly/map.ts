@@ -1,7 +1,11 @@
 // Element-wise kernels. Contracts: kernels/map.ts.
 // One loop per arity, specialised by a constant operation number that the optimiser folds. Four vectors an iteration, all loads before the
 // stores; then single vectors; then the last 1 to 3 elements in one partly filled vector, so that every element takes the same path.
-import { exp4, log4, sigmoid4, tanh4 } from './math';
+import { storeExp16, storeSigmoid16, storeTanh16 } from './block';
+import { COSINE, EXPM1, LOG1P, POW, SINE, throughDoubles } from './double';
+import {
+  erf4, exp4, gelu4, geluSlope4, geluTanh4, geluTanhSlope4, log4, sigmoid4, silu4, siluSlope4, softplus4, tanh4,
+} from './math';
 import { loadPart, storePart } from './vector';
 
 const NEG: i32 = 0;
@@ -14,6 +18,12 @@ const SQUARE: i32 = 6;
 const RECIPROCAL: i32 = 7;
 const SIGMOID: i32 = 8;
 const ABS: i32 = 9;
+const ERF: i32 = 10;
+const GELU: i32 = 11;
+const GELU_TANH: i32 = 12;
+const SILU: i32 = 13;
+/** From here on functions by doubles, of number op - THROUGH_DOUBLES. */
+const THROUGH_DOUBLES: i32 = 14;
 
 // @ts-ignore: decorator
 @inline
@@ -28,20 +38,49 @@ function applyUnary(op: i32, x: v128): v128 {
   if (op == SQUARE) return f32x4.mul(x, x);
   if (op == RECIPROCAL) return f32x4.div(f32x4.splat(1), x);
   if (op == SIGMOID) return sigmoid4(x);
+  if (op == ERF) return erf4(x);
+  if (op == GELU) return gelu4(x);
+  if (op == GELU_TANH) return geluTanh4(x);
+  if (op == SILU) return silu4(x);
+  if (op >= THROUGH_DOUBLES) return throughDoubles(op - THROUGH_DOUBLES, x, x);
   return f32x4.abs(x);
 }
 
 // @ts-ignore: decorator
 @inline
 function isLong(op: i32): bool {
-  return op == EXP || op == LOG || op == TANH || op == SIGMOID;
+  return op == EXP || op == LOG || op == TANH || op == SIGMOID || op >= ERF;
+}
+
+/** The functions that have a form for sixteen floats at once. */
+// @ts-ignore: decorator
+@inline
+function hasBlocks(op: i32): bool {
+  return op == EXP || op == TANH || op == SIGMOID || op == SILU;
+}
+
+// @ts-ignore: decorator
+@inline
+function storeBlock(op: i32, y: usize, a: v128, b: v128, c: v128, d: v128): void {
+  if (op == EXP) storeExp16(y, a, b, c, d);
+  else if (op == TANH) storeTanh16(y, a, b, c, d);
+  else storeSigmoid16(y, a, b, c, d);
+  if (op == SILU) {
+    v128.store(y, f32x4.mul(a, v128.load(y)));
+    v128.store(y, f32x4.mul(b, v128.load(y, 16)), 16);
+    v128.store(y, f32x4.mul(c, v128.load(y, 32)), 32);
+    v128.store(y, f32x4.mul(d, v128.load(y, 48)), 48);
+  }
 }
 
 // @ts-ignore: decorator
 @inline
 function unary(op: i32, x: usize, y: usize, length: i32): void {
   const end = x + ((<usize>length) << 2);
-  // A long operation fills the machine by itself; unrolling it only spills registers.
+  if (hasBlocks(op)) {
+    for (; x + 64 <= end; x += 64, y += 64) storeBlock(op, y, v128.load(x), v128.load(x, 16), v128.load(x, 32), v128.load(x, 48));
+  }
+  // Other long operations fill the machine by themselves; unrolling them only spills registers.
   if (!isLong(op)) {
     while (x + 64 <= end) {
       const a = v128.load(x), b = v128.load(x, 16), c = v128.load(x, 32), d = v128.load(x, 48);
@@ -72,6 +111,14 @@ export function square_f32(x: usize, y: usize, length: i32): void { unary(SQUARE
 export function reciprocal_f32(x: usize, y: usize, length: i32): void { unary(RECIPROCAL, x, y, length); }
 export function sigmoid_f32(x: usize, y: usize, length: i32): void { unary(SIGMOID, x, y, length); }
 export function abs_f32(x: usize, y: usize, length: i32): void { unary(ABS, x, y, length); }
+export function erf_f32(x: usize, y: usize, length: i32): void { unary(ERF, x, y, length); }
+export function gelu_f32(x: usize, y: usize, length: i32): void { unary(GELU, x, y, length); }
+export function gelu_tanh_f32(x: usize, y: usize, length: i32): void { unary(GELU_TANH, x, y, length); }
+export function silu_f32(x: usize, y: usize, length: i32): void { unary(SILU, x, y, length); }
+export function expm1_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + EXPM1, x, y, length); }
+export function log1p_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + LOG1P, x, y, length); }
+export function sin_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + SINE, x, y, length); }
+export function cos_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + COSINE, x, y, length); }
 
 const ADD: i32 = 0;
 const SUB: i32 = 1;
@@ -80,6 +127,11 @@ const DIV: i32 = 3;
 const MAXIMUM: i32 = 4;
 const TANH_GRADIENT: i32 = 5;
 const RELU_GRADIENT: i32 = 6;
+/** From here on without unrolling. */
+const POWER: i32 = 7;
+const GELU_GRADIENT: i32 = 8;
+const GELU_TANH_GRADIENT: i32 = 9;
+const SILU_GRADIENT: i32 = 10;
 
 // @ts-ignore: decorator
 @inline
@@ -89,6 +141,10 @@ function applyBinary(op: i32, a: v128, b: v128): v128 {
   if (op == MUL) return f32x4.mul(a, b);
   if (op == DIV) return f32x4.div(a, b);
   if (op == TANH_GRADIENT) return f32x4.mul(a, f32x4.sub(f32x4.splat(1), f32x4.mul(b, b)));
+  if (op == POWER) return throughDoubles(POW, a, b);
+  if (op == GELU_GRADIENT) return f32x4.mul(a, geluSlope4(b));
+  if (op == GELU_TANH_GRADIENT) return f32x4.mul(a, geluTanhSlope4(b));
+  if (op == SILU_GRADIENT) return f32x4.mul(a, siluSlope4(b));
   if (op == RELU_GRADIENT) return v128.andnot(a, f32x4.le(b, f32x4.splat(0)));
   // pmax(a, b) = a < b ? b : a keeps a NaN of a; the select adds one of b.
   return v128.bitselect(b, f32x4.pmax(a, b), f32x4.ne(b, b));
@@ -98,7 +154,7 @@ function applyBinary(op: i32, a: v128, b: v128): v128 {
 @inline
 function binary(op: i32, a: usize, b: usize, y: usize, length: i32): void {
   const end = a + ((<usize>length) << 2);
-  while (a + 64 <= end) {
+  while (op < POWER && a + 64 <= end) {
     const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32), a3 = v128.load(a, 48);
     const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
     v128.store(y, applyBinary(op, a0, b0));
@@ -124,19 +180,31 @@ export function sub_f32(a: usize, b: usize, y: usize, length: i32): void { binar
 export function mul_f32(a: usize, b: usize, y: usize, length: i32): void { binary(MUL, a, b, y, length); }
 export function div_f32(a: usize, b: usize, y: usize, length: i32): void { binary(DIV, a, b, y, length); }
 export function maximum_f32(a: usize, b: usize, y: usize, length: i32): void { binary(MAXIMUM, a, b, y, length); }
+export function pow_f32(a: usize, b: usize, y: usize, length: i32): void { binary(POWER, a, b, y, length); }
 export function tanh_f32_gradient(gradY: usize, y: usize, gradX: usize, length: i32): void {
   binary(TANH_GRADIENT, gradY, y, gradX, length);
 }
 export function relu_f32_gradient(gradY: usize, y: usize, gradX: usize, length: i32): void {
   binary(RELU_GRADIENT, gradY, y, gradX, length);
 }
+export function gelu_f32_gradient(gradY: usize, x: usize, gradX: usize, length: i32): void {
+  binary(GELU_GRADIENT, gradY, x, gradX, length);
+}
+export function gelu_tanh_f32_gradient(gradY: usize, x: usize, gradX: usize, length: i32): void {
+  binary(GELU_TANH_GRADIENT, gradY, x, gradX, length);
+}
+export function silu_f32_gradient(gradY: usize, x: usize, gradX: usize, length: i32): void {
+  binary(SILU_GRADIENT, gradY, x, gradX, length);
+}
 
 const ADD_SCALAR: i32 = 0;
 const MUL_SCALAR: i32 = 1;
+const POW_SCALAR: i32 = 2;
 
 // @ts-ignore: decorator
 @inline
 function applyScalar(op: i32, x: v128, s: v128): v128 {
+  if (op == POW_SCALAR) return throughDoubles(POW, x, s);
   return op == ADD_SCALAR ? f32x4.add(x, s) : f32x4.mul(x, s);
 }
 
@@ -144,7 +212,7 @@ function applyScalar(op: i32, x: v128, s: v128): v128 {
 @inline
 function withScalar(op: i32, x: usize, s: v128, y: usize, length: i32): void {
   const end = x + ((<usize>length) << 2);
-  while (x + 64 <= end) {
+  while (op != POW_SCALAR && x + 64 <= end) {
     const a = v128.load(x), b = v128.load(x, 16), c = v128.load(x, 32), d = v128.load(x, 48);
     v128.store(y, applyScalar(op, a, s));
     v128.store(y, applyScalar(op, b, s), 16);
@@ -167,6 +235,24 @@ export function add_scalar_f32(x: usize, s: f32, y: usize, length: i32): void {
 }
 export function mul_scalar_f32(x: usize, s: f32, y: usize, length: i32): void {
   withScalar(MUL_SCALAR, x, f32x4.splat(s), y, length);
+}
+export function pow_scalar_f32(x: usize, s: f32, y: usize, length: i32): void {
+  withScalar(POW_SCALAR, x, f32x4.splat(s), y, length);
+}
+
+// @ts-ignore: decorator
+@inline
+function softplusOf(x: v128, beta: v128, threshold: v128): v128 {
+  const z = f32x4.mul(x, beta);
+  return v128.bitselect(x, f32x4.div(softplus4(z), beta), f32x4.gt(z, threshold));
+}
+
+export function softplus_f32(x: usize, beta: f32, threshold: f32, y: usize, length: i32): void {
+  const end = x + ((<usize>length) << 2);
+  const b = f32x4.splat(beta), t = f32x4.splat(threshold);
+  for (; x + 16 <= end; x += 16, y += 16) v128.store(y, softplusOf(v128.load(x), b, t));
+  const rest = <i32>(end - x) >> 2;
+  if (rest) storePart(y, softplusOf(loadPart(x, rest), b, t), rest);
 }
 
 export function axpy_f32(x: usize, y: usize, s: f32, length: i32): void {

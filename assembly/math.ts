@@ -1,4 +1,4 @@
-// exp, log, tanh and sigmoid on four floats. kernels/f32-math.ts does the same operations in the same order, one float at a time; change both
+// exp, log, tanh, sigmoid, erf, GELU, softplus on four floats (sixteen: block.ts). kernels/f32-math.ts does the same operations in the same order, one float at a time; change both
 // or neither. Coefficients: scripts/polynomials.py. Constants sit in memory, because V8 builds a v128 constant anew at each use (3
 // instructions), while a load is one.
 
@@ -35,43 +35,97 @@ const TABLE = memory.data<f32>([
   0.5493061542510986, 0.5493061542510986, 0.5493061542510986, 0.5493061542510986,
   20, 20, 20, 20,
   -0.0, -0.0, -0.0, -0.0,
+  -87, -87, -87, -87,
+  0.12837916612625122, 0.12837916612625122, 0.12837916612625122, 0.12837916612625122,
+  -0.37612634897232056, -0.37612634897232056, -0.37612634897232056, -0.37612634897232056,
+  0.11283700913190842, 0.11283700913190842, 0.11283700913190842, 0.11283700913190842,
+  -0.02685968205332756, -0.02685968205332756, -0.02685968205332756, -0.02685968205332756,
+  0.005201677791774273, 0.005201677791774273, 0.005201677791774273, 0.005201677791774273,
+  -0.0008149444474838674, -0.0008149444474838674, -0.0008149444474838674, -0.0008149444474838674,
+  8.396485645789653e-05, 8.396485645789653e-05, 8.396485645789653e-05, 8.396485645789653e-05,
+  -8.652867836644873e-05, -8.652867836644873e-05, -8.652867836644873e-05, -8.652867836644873e-05,
+  -1.128370761871338, -1.128370761871338, -1.128370761871338, -1.128370761871338,
+  -0.635419487953186, -0.635419487953186, -0.635419487953186, -0.635419487953186,
+  -0.10626938939094543, -0.10626938939094543, -0.10626938939094543, -0.10626938939094543,
+  0.02399144321680069, 0.02399144321680069, 0.02399144321680069, 0.02399144321680069,
+  -0.0038049619179219007, -0.0038049619179219007, -0.0038049619179219007, -0.0038049619179219007,
+  0.00037074292777106166, 0.00037074292777106166, 0.00037074292777106166, 0.00037074292777106166,
+  -1.650113335927017e-05, -1.650113335927017e-05, -1.650113335927017e-05, -1.650113335927017e-05,
+  0.921875, 0.921875, 0.921875, 0.921875,
+  4, 4, 4, 4,
+  0.6666667461395264, 0.6666667461395264, 0.6666667461395264, 0.6666667461395264,
+  0.3999887704849243, 0.3999887704849243, 0.3999887704849243, 0.3999887704849243,
+  0.2861688435077667, 0.2861688435077667, 0.2861688435077667, 0.2861688435077667,
+  0.21427655220031738, 0.21427655220031738, 0.21427655220031738, 0.21427655220031738,
+  0.24300943315029144, 0.24300943315029144, 0.24300943315029144, 0.24300943315029144,
+  0.7071067690849304, 0.7071067690849304, 0.7071067690849304, 0.7071067690849304,
+  1.5957691669464111, 1.5957691669464111, 1.5957691669464111, 1.5957691669464111,
+  0.07135481387376785, 0.07135481387376785, 0.07135481387376785, 0.07135481387376785,
+  0.3989422917366028, 0.3989422917366028, 0.3989422917366028, 0.3989422917366028,
 ], 16);
 
-const LOG2E: usize = 0;
-const MAGIC: usize = 16;
-const LN2_HIGH: usize = 32;
-const LN2_LOW: usize = 48;
-const EXP0: usize = 64;
-const EXP1: usize = 80;
-const EXP2: usize = 96;
-const EXP3: usize = 112;
-const EXP4: usize = 128;
-const ONE: usize = 144;
+export const LOG2E: usize = 0;
+export const MAGIC: usize = 16;
+export const LN2_HIGH: usize = 32;
+export const LN2_LOW: usize = 48;
+export const EXP0: usize = 64;
+export const EXP1: usize = 80;
+export const EXP2: usize = 96;
+export const EXP3: usize = 112;
+export const EXP4: usize = 128;
+export const ONE: usize = 144;
 const EXP_HIGHEST: usize = 160;
 const EXP_LOWEST: usize = 176;
 const LOG0: usize = 192;
 const LOG1: usize = 208;
 const LOG2: usize = 224;
 const LOG3: usize = 240;
-const TANH0: usize = 256;
-const TANH1: usize = 272;
-const TANH2: usize = 288;
-const TANH3: usize = 304;
-const TANH4: usize = 320;
-const TWO: usize = 336;
+export const TANH0: usize = 256;
+export const TANH1: usize = 272;
+export const TANH2: usize = 288;
+export const TANH3: usize = 304;
+export const TANH4: usize = 320;
+export const TWO: usize = 336;
 const HALF: usize = 352;
 const SMALLEST_NORMAL: usize = 368;
 const TWO23: usize = 384;
 const INFINITE: usize = 400;
 const NOT_A_NUMBER: usize = 416;
 const MINUS_INFINITE: usize = 432;
-const TANH_SWITCH: usize = 448;
-const TANH_HIGHEST: usize = 464;
-const SIGN: usize = 480;
+export const TANH_SWITCH: usize = 448;
+export const TANH_HIGHEST: usize = 464;
+export const SIGN: usize = 480;
+const PLAIN_LOWEST: usize = 496;
+const ERF0: usize = 512;
+const ERF1: usize = 528;
+const ERF2: usize = 544;
+const ERF3: usize = 560;
+const ERF4: usize = 576;
+const ERF5: usize = 592;
+const ERF6: usize = 608;
+const ERFC0: usize = 624;
+const ERFC1: usize = 640;
+const ERFC2: usize = 656;
+const ERFC3: usize = 672;
+const ERFC4: usize = 688;
+const ERFC5: usize = 704;
+const ERFC6: usize = 720;
+const ERFC7: usize = 736;
+const ERF_SWITCH: usize = 752;
+const ERF_HIGHEST: usize = 768;
+const SOFT0: usize = 784;
+const SOFT1: usize = 800;
+const SOFT2: usize = 816;
+const SOFT3: usize = 832;
+const SOFT4: usize = 848;
+const SQRT_HALF: usize = 864;
+const GELU0: usize = 880;
+const GELU1: usize = 896;
+const DENSITY: usize = 912;
 
 // @ts-ignore: decorator
 @inline
-function constant(offset: usize): v128 {
+export function constant(offset: usize): v128 {
   return v128.load(TABLE + offset);
 }
 
@@ -86,6 +140,15 @@ function expOfRemainder(x: v128, t: v128): v128 {
   p = f32x4.add(f32x4.mul(p, r), constant(EXP1));
   p = f32x4.add(f32x4.mul(p, r), constant(EXP0));
   return f32x4.add(constant(ONE), f32x4.add(r, f32x4.mul(f32x4.mul(r, r), p)));
+}
+
+/** exp4 where |x| <= 87: 2^n is a normal number, and so is the result. */
+// @ts-ignore: decorator
+@inline
+function expPlain4(x: v128): v128 {
+  const t = f32x4.add(f32x4.mul(x, constant(LOG2E)), constant(MAGIC));
+  // Shifted left by 23, the bits of t are n in the place of the exponent.
+  return i32x4.add(expOfRemainder(x, t), i32x4.shl(t, 23));
 }
 
 // @ts-ignore: decorator
@@ -142,22 +205,116 @@ export function tanh4(x: v128): v128 {
   p = f32x4.add(f32x4.mul(p, z), constant(TANH1));
   p = f32x4.add(f32x4.mul(p, z), constant(TANH0));
   const small = f32x4.add(a, f32x4.mul(f32x4.mul(a, z), p));
-  // Above: 1 - 2 / (exp(2a) + 1); exp(20) is so large already that the result is 1.
-  const twice = f32x4.pmin(f32x4.add(a, a), constant(TANH_HIGHEST));
-  const t = f32x4.add(f32x4.mul(twice, constant(LOG2E)), constant(MAGIC));
-  const y = expOfRemainder(twice, t);
-  const scale = i32x4.add(i32x4.shl(i32x4.sub(t, constant(MAGIC)), 23), constant(ONE));
-  const e = f32x4.mul(y, scale);
+  // Above: 1 - 2 / (exp(2a) + 1); exp(20) is so large already that the result is 1. A NaN is not above.
+  const e = expPlain4(f32x4.pmin(f32x4.add(a, a), constant(TANH_HIGHEST)));
   const large = f32x4.sub(constant(ONE), f32x4.div(constant(TWO), f32x4.add(e, constant(ONE))));
-  return v128.or(v128.bitselect(small, large, f32x4.lt(a, constant(TANH_SWITCH))), sign);
+  return v128.or(v128.bitselect(large, small, f32x4.ge(a, constant(TANH_SWITCH))), sign);
 }
 
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
   const one = constant(ONE);
-  // exp(-|x|) <= 1 never overflows: 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0.
-  const e = exp4(v128.or(x, constant(SIGN)));
-  const numerator = v128.bitselect(e, one, f32x4.lt(x, f32x4.splat(0)));
-  return f32x4.div(numerator, f32x4.add(one, e));
+  // 1 / (1 + exp(-x)); below -87, where exp(-x) would overflow, exp(x) / (1 + exp(x)).
+  const far = f32x4.lt(x, constant(PLAIN_LOWEST));
+  const e = exp4(v128.bitselect(x, f32x4.neg(x), far));
+  return f32x4.div(v128.bitselect(e, one, far), f32x4.add(one, e));
+}
+
+// @ts-ignore: decorator
+@inline
+export function erf4(x: v128): v128 {
+  const sign = v128.and(x, constant(SIGN));
+  const a = v128.xor(x, sign);
+  // |x| below the switch: a + a p(z).
+  const z = f32x4.mul(a, a);
+  let p = f32x4.add(f32x4.mul(constant(ERF6), z), constant(ERF5));
+  p = f32x4.add(f32x4.mul(p, z), constant(ERF4));
+  p = f32x4.add(f32x4.mul(p, z), constant(ERF3));
+  p = f32x4.add(f32x4.mul(p, z), constant(ERF2));
+  p = f32x4.add(f32x4.mul(p, z), constant(ERF1));
+  p = f32x4.add(f32x4.mul(p, z), constant(ERF0));
+  const small = f32x4.add(a, f32x4.mul(a, p));
+  // Above: 1 - exp(q(a)) with q = ln erfc; erf(4) rounds to 1. A NaN is not above.
+  const b = f32x4.pmin(a, constant(ERF_HIGHEST));
+  let q = f32x4.add(f32x4.mul(constant(ERFC7), b), constant(ERFC6));
+  q = f32x4.add(f32x4.mul(q, b), constant(ERFC5));
+  q = f32x4.add(f32x4.mul(q, b), constant(ERFC4));
+  q = f32x4.add(f32x4.mul(q, b), constant(ERFC3));
+  q = f32x4.add(f32x4.mul(q, b), constant(ERFC2));
+  q = f32x4.add(f32x4.mul(q, b), constant(ERFC1));
+  q = f32x4.add(f32x4.mul(q, b), constant(ERFC0));
+  const large = f32x4.sub(constant(ONE), expPlain4(q));
+  return v128.or(v128.bitselect(large, small, f32x4.ge(a, constant(ERF_SWITCH))), sign);
+}
+
+/** The standard normal distribution function, 1/2 + erf(x / sqrt 2) / 2. */
+// @ts-ignore: decorator
+@inline
+function normalCdf4(x: v128): v128 {
+  const half = constant(HALF);
+  return f32x4.add(half, f32x4.mul(half, erf4(f32x4.mul(x, constant(SQRT_HALF)))));
+}
+
+// @ts-ignore: decorator
+@inline
+export function gelu4(x: v128): v128 {
+  return f32x4.mul(x, normalCdf4(x));
+}
+
+// @ts-ignore: decorator
+@inline
+export function geluTanh4(x: v128): v128 {
+  // (1 + tanh u) / 2 = sigmoid(2u), 2u = x (c + d x^2).
+  const twice = f32x4.mul(x, f32x4.add(constant(GELU0), f32x4.mul(constant(GELU1), f32x4.mul(x, x))));
+  return f32x4.mul(x, sigmoid4(twice));
+}
+
+// @ts-ignore: decorator
+@inline
+export function silu4(x: v128): v128 {
+  return f32x4.mul(x, sigmoid4(x));
+}
+
+/** ln(1 + e^z) = max(z, 0) + log1p(e^-|z|), the latter as in log4 with exponent 0. */
+// @ts-ignore: decorator
+@inline
+export function softplus4(z: v128): v128 {
+  const f = exp4(v128.or(z, constant(SIGN)));
+  const s = f32x4.div(f, f32x4.add(f, constant(TWO)));
+  const y = f32x4.mul(s, s);
+  let q = f32x4.add(f32x4.mul(constant(SOFT4), y), constant(SOFT3));
+  q = f32x4.add(f32x4.mul(q, y), constant(SOFT2));
+  q = f32x4.add(f32x4.mul(q, y), constant(SOFT1));
+  q = f32x4.add(f32x4.mul(q, y), constant(SOFT0));
+  const h = f32x4.mul(f32x4.mul(f, f), constant(HALF));
+  const low = f32x4.mul(s, f32x4.add(h, f32x4.mul(q, y)));
+  return f32x4.add(f32x4.pmax(z, f32x4.splat(0)), f32x4.sub(f, f32x4.sub(h, low)));
+}
+
+/** d GELU / dx = Phi(x) + x phi(x), phi(x) = exp(-x^2 / 2) / sqrt(2 pi). */
+// @ts-ignore: decorator
+@inline
+export function geluSlope4(x: v128): v128 {
+  const density = f32x4.mul(exp4(f32x4.mul(f32x4.mul(x, x), f32x4.splat(-0.5))), constant(DENSITY));
+  return f32x4.add(normalCdf4(x), f32x4.mul(x, density));
+}
+
+/** s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). */
+// @ts-ignore: decorator
+@inline
+export function geluTanhSlope4(x: v128): v128 {
+  const square = f32x4.mul(constant(GELU1), f32x4.mul(x, x));
+  const s = sigmoid4(f32x4.mul(x, f32x4.add(constant(GELU0), square)));
+  const rest = f32x4.mul(f32x4.mul(x, s), f32x4.sub(constant(ONE), s));
+  return f32x4.add(s, f32x4.mul(rest, f32x4.add(constant(GELU0), f32x4.mul(f32x4.splat(3), square))));
+}
+
+/** s (1 + x (1 - s)), s = sigmoid(x). */
+// @ts-ignore: decorator
+@inline
+export function siluSlope4(x: v128): v128 {
+  const one = constant(ONE);
+  const s = sigmoid4(x);
+  return f32x4.mul(s, f32x4.add(one, f32x4.mul(x, f32x4.sub(one, s))));
 }

@@ -1,5 +1,5 @@
 /**
- * @file exp, log, tanh and sigmoid of a float32, the same operations in the same order as assembly/math.ts, and so the same bits. Every
+ * @file exp, log, tanh, sigmoid, erf, GELU, softplus of a float32, the same operations in the same order as assembly/math.ts, and so the same bits. Every
  * operation rounds to float32. Errors in units in the last place (ulp) are measured against double precision in test/kernels/math.test.ts.
  *
  * Why not Math.exp and its like: ECMAScript leaves their results to the engine, and engines differ.
@@ -22,6 +22,25 @@ const logQ = [0.23582151532173157, 0.28537309169769287, 0.4000033438205719, 0.66
 const tanhP = [
   -0.006287671625614166, 0.021081192418932915, -0.05385462939739227, 0.13332608342170715, -0.33333319425582886,
 ] as const;
+/** erf(x) = x + x p(z), z = x^2, up to the switch; above, 1 - exp(q(x)). */
+const erfP = [
+  8.396485645789653e-5, -0.0008149444474838674, 0.005201677791774273, -0.02685968205332756, 0.11283700913190842,
+  -0.37612634897232056, 0.12837916612625122,
+] as const;
+const erfcQ = [
+  -1.650113335927017e-5, 0.00037074292777106166, -0.0038049619179219007, 0.02399144321680069, -0.10626938939094543,
+  -0.635419487953186, -1.128370761871338, -8.652867836644873e-5,
+] as const;
+const erfSwitch = 0.921875;
+/** As logQ, on the range of s that softplus needs: up to 1/3. */
+const softQ = [
+  0.24300943315029144, 0.21427655220031738, 0.2861688435077667, 0.3999887704849243, 0.6666667461395264,
+] as const;
+const sqrtHalf = f(Math.SQRT1_2);
+/** 2 sqrt(2 / pi), and 0.044715 times it. */
+const geluC = f(1.5957691216057308);
+const densityOfZero = f(0.3989422804014327);
+const geluD = f(0.07135481627260025);
 const tanhSwitch = f(0.5493061542510986);
 
 const smallestNormal = 1.1754943508222875e-38;
@@ -107,6 +126,62 @@ export function tanh32(x: number): number {
 
 /** 1 / (1 + e^-x), within 2.5 ulp, also for large negative x. */
 export function sigmoid32(x: number): number {
-  const e = exp32(-Math.abs(x));
-  return f((x < 0 ? e : 1) / f(1 + e));
+  if (x < -87) {
+    const e = exp32(x);
+    return f(e / f(1 + e));
+  }
+  return f(1 / f(1 + exp32(-x)));
+}
+
+/** The error function, within 1.5 ulp; odd, and exact at +-inf. */
+export function erf32(x: number): number {
+  const a = Math.abs(x);
+  let y: number;
+  if (a < erfSwitch) y = f(a + f(a * horner(erfP, f(a * a))));
+  else y = f(1 - exp32(horner(erfcQ, a > 4 ? 4 : a)));
+  return x < 0 || Object.is(x, -0) ? -y : y;
+}
+
+/** x Phi(x) = x (1/2 + erf(x / sqrt 2) / 2), within 2^-23 |x|; -inf gives NaN, as in PyTorch. */
+export function gelu32(x: number): number {
+  return f(x * f(0.5 + f(0.5 * erf32(f(x * sqrtHalf)))));
+}
+
+/** The derivative of GELU: Phi(x) + x phi(x). */
+export function geluSlope32(x: number): number {
+  const density = f(exp32(f(f(x * x) * -0.5)) * densityOfZero);
+  return f(f(0.5 + f(0.5 * erf32(f(x * sqrtHalf)))) + f(x * density));
+}
+
+/** The derivative of GELU with tanh: s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). */
+export function geluTanhSlope32(x: number): number {
+  const square = f(geluD * f(x * x));
+  const s = sigmoid32(f(x * f(geluC + square)));
+  return f(s + f(f(f(x * s) * f(1 - s)) * f(geluC + f(3 * square))));
+}
+
+/** The derivative of x sigmoid(x): s (1 + x (1 - s)). */
+export function siluSlope32(x: number): number {
+  const s = sigmoid32(x);
+  return f(s * f(1 + f(x * f(1 - s))));
+}
+
+/** GELU with tanh in the place of erf: x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3). */
+export function geluTanh32(x: number): number {
+  return f(x * sigmoid32(f(x * f(geluC + f(geluD * f(x * x))))));
+}
+
+/** x sigmoid(x), within 3 ulp, or |x| 2^-149 if that is more; -inf gives NaN, as in PyTorch. */
+export function silu32(x: number): number {
+  return f(x * sigmoid32(x));
+}
+
+/** ln(1 + e^z), within 1.5 ulp: max(z, 0) + log1p(e^-|z|), the latter as in log32 with exponent 0. */
+export function softplus32(z: number): number {
+  const e = exp32(-Math.abs(z));
+  const s = f(e / f(e + 2));
+  const y = f(s * s);
+  const h = f(f(e * e) * 0.5);
+  const low = f(s * f(h + f(horner(softQ, y) * y)));
+  return f(Math.max(z, 0) + f(e - f(h - low)));
 }

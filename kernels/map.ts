@@ -1,7 +1,36 @@
 /** @file Element-wise kernels: one result per element, no order between elements. */
 import { anyAlignment, defineKernel, input, of, output, type Round, scalar, size } from './define.ts';
-import { exp32, log32, sigmoid32, tanh32 } from './f32-math.ts';
+import { cos32, expm1_32, log1p_32, pow32, sin32 } from './f32-double.ts';
+import {
+  erf32,
+  exp32,
+  gelu32,
+  geluSlope32,
+  geluTanh32,
+  geluTanhSlope32,
+  log32,
+  sigmoid32,
+  silu32,
+  siluSlope32,
+  softplus32,
+  tanh32,
+} from './f32-math.ts';
 import { exp64, log64, sigmoid64, tanh64 } from './f64-math.ts';
+import {
+  cos64,
+  erf64,
+  expm1_64,
+  gelu64,
+  geluSlope64,
+  geluTanh64,
+  geluTanhSlope64,
+  log1p_64,
+  pow64,
+  silu64,
+  siluSlope64,
+  sin64,
+  softplus64,
+} from './f64-special.ts';
 
 type Floats = Float32Array | Float64Array;
 
@@ -57,6 +86,27 @@ export const sigmoid_f32 = unary('sigmoid_f32', 'y = 1 / (1 + e^-x), within 2.5 
 /** y = |x|. */
 export const abs_f32 = unary('abs_f32', 'y = |x|', () => Math.abs);
 
+/** y = erf x within 1.5 ulp; odd. */
+export const erf_f32 = unary('erf_f32', 'y = erf x, within 1.5 ulp', inBoth(erf32, erf64));
+/** y = x Phi(x), the exact GELU, within 2^-23 |x|; -inf gives NaN, as in PyTorch. */
+export const gelu_f32 = unary('gelu_f32', 'y = x (1 + erf(x / sqrt 2)) / 2, within 2^-23 |x|', inBoth(gelu32, gelu64));
+/** y = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3): GELU with tanh in the place of erf, within 2^-22 |x|; -inf gives NaN. */
+export const gelu_tanh_f32 = unary(
+  'gelu_tanh_f32',
+  'y = x (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3), within 2^-22 |x|',
+  inBoth(geluTanh32, geluTanh64),
+);
+/** y = x sigmoid(x) within 3 ulp, or |x| 2^-149 if that is more; -inf gives NaN, as in PyTorch. */
+export const silu_f32 = unary('silu_f32', 'y = x / (1 + e^-x), within 3 ulp', inBoth(silu32, silu64));
+/** y = e^x - 1 within 0.51 ulp, by doubles; -0 stays. */
+export const expm1_f32 = unary('expm1_f32', 'y = e^x - 1, within 0.51 ulp', inBoth(expm1_32, expm1_64));
+/** y = ln(1 + x) within 0.51 ulp, by doubles; -0 stays, -1 gives -inf, below it NaN. */
+export const log1p_f32 = unary('log1p_f32', 'y = ln(1 + x), within 0.51 ulp', inBoth(log1p_32, log1p_64));
+/** y = sin x within 0.51 ulp over all floats, by doubles; -0 stays, inf gives NaN. */
+export const sin_f32 = unary('sin_f32', 'y = sin x, within 0.51 ulp', inBoth(sin32, sin64));
+/** y = cos x within 0.51 ulp over all floats, by doubles; inf gives NaN. */
+export const cos_f32 = unary('cos_f32', 'y = cos x, within 0.51 ulp', inBoth(cos32, cos64));
+
 /** y = f(a, b). */
 function binary<const A extends string, const B extends string, const Y extends string>(
   name: string,
@@ -95,6 +145,11 @@ export const maximum_f32 = binary('maximum_f32', 'y = a < b or b is NaN ? b : a'
   a < b || Number.isNaN(b) ? b : a,
 );
 
+/** y = a to the power of b within 0.51 ulp, by doubles; the special cases are C's and PyTorch's: 1 for b = 0 and for a = 1, also of NaN. */
+export const pow_f32 = binary('pow_f32', 'y = a^b, within 0.51 ulp', abToY, (a, b, round) =>
+  round === Math.fround ? pow32(a, b) : pow64(a, b),
+);
+
 /** gradX = gradY * (1 - y * y), with y = tanh x. */
 export const tanh_f32_gradient = binary(
   'tanh_f32_gradient',
@@ -115,8 +170,32 @@ export const relu_f32_gradient = binary(
   },
 );
 
+/** gradX = gradY * slope(x). */
+function fromSlope(name: string, formula: string, f32: (x: number) => number, f64: (x: number) => number) {
+  return binary(name, `gradX = gradY * (${formula})`, ['gradY', 'x', 'gradX'], (gradY, x, round) => {
+    return gradY * (round === Math.fround ? f32 : f64)(x);
+  });
+}
+
+/** gradX = gradY * (Phi(x) + x phi(x)), the gradient of gelu_f32. */
+export const gelu_f32_gradient = fromSlope('gelu_f32_gradient', 'Phi(x) + x phi(x)', geluSlope32, geluSlope64);
+/** gradX = gradY * (s + x s (1 - s) (c + 3 d x^2)), s = sigmoid(x (c + d x^2)): the gradient of gelu_tanh_f32. */
+export const gelu_tanh_f32_gradient = fromSlope(
+  'gelu_tanh_f32_gradient',
+  's + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2))',
+  geluTanhSlope32,
+  geluTanhSlope64,
+);
+/** gradX = gradY * s (1 + x (1 - s)), s = sigmoid(x): the gradient of silu_f32. */
+export const silu_f32_gradient = fromSlope(
+  'silu_f32_gradient',
+  's (1 + x (1 - s)), s = sigmoid(x)',
+  siluSlope32,
+  siluSlope64,
+);
+
 /** y = f(x, s) with one number s. */
-function withScalar(name: string, summary: string, f: (x: number, s: number) => number) {
+function withScalar(name: string, summary: string, f: (x: number, s: number, round: Round) => number) {
   return defineKernel({
     name,
     summary,
@@ -127,8 +206,8 @@ function withScalar(name: string, summary: string, f: (x: number, s: number) => 
       size('length', 'number of elements'),
     ],
     rules: elementwise,
-    reference: (_round: Round, x: Floats, s: number, y: Floats, length: number) => {
-      for (let i = 0; i < length; i++) y[i] = f(x[i]!, s);
+    reference: (round: Round, x: Floats, s: number, y: Floats, length: number) => {
+      for (let i = 0; i < length; i++) y[i] = f(x[i]!, s, round);
     },
   });
 }
@@ -137,6 +216,32 @@ function withScalar(name: string, summary: string, f: (x: number, s: number) => 
 export const add_scalar_f32 = withScalar('add_scalar_f32', 'y = x + s', (x, s) => x + s);
 /** y = x * s. */
 export const mul_scalar_f32 = withScalar('mul_scalar_f32', 'y = x * s', (x, s) => x * s);
+
+/** y = x to the power of s, as pow_f32. */
+export const pow_scalar_f32 = withScalar('pow_scalar_f32', 'y = x^s, within 0.51 ulp', (x, s, round) =>
+  round === Math.fround ? pow32(x, s) : pow64(x, s),
+);
+
+/** y = ln(1 + e^(beta x)) / beta, within 2.5 ulp for beta = 1; x itself where beta x > threshold. */
+export const softplus_f32 = defineKernel({
+  name: 'softplus_f32',
+  summary: 'y = beta x > threshold ? x : ln(1 + e^(beta x)) / beta',
+  parameters: [
+    input('x', of('length'), 'argument'),
+    scalar('beta', 'steepness, not 0'),
+    scalar('threshold', 'from where on y = x'),
+    output('y', of('length'), 'result'),
+    size('length', 'number of elements'),
+  ],
+  rules: elementwise,
+  reference: (round: Round, x: Floats, beta: number, threshold: number, y: Floats, length: number) => {
+    const softplus = round === Math.fround ? softplus32 : softplus64;
+    for (let i = 0; i < length; i++) {
+      const z = round(x[i]! * beta);
+      y[i] = z > threshold ? x[i]! : softplus(z) / beta;
+    }
+  },
+});
 
 /** y += s * x, in place: the product rounds, then the sum. */
 export const axpy_f32 = defineKernel({

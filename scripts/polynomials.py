@@ -1,9 +1,9 @@
-"""Minimax coefficients of kernels/f32-math.ts and assembly/math.ts, by Remez's exchange (python3 -m pip install mpmath; not part of the build).
+"""Minimax coefficients of kernels/f32-math.ts, f32-double.ts and assembly/math.ts, double.ts, by Remez's exchange (python3 -m pip install mpmath; not part of the build).
 
 Each fit is weighted so that the relative error of the whole function is minimal; coefficients are then rounded to float32.
 """
 import struct
-from mpmath import mp, mpf, exp, log, tanh, sqrt, lu_solve, matrix, cos, pi
+from mpmath import mp, mpf, erf, erfc, exp, log, sin, tanh, sqrt, lu_solve, matrix, cos, pi
 
 mp.dps = 40
 
@@ -73,3 +73,31 @@ show('log', rounded(series(lambda z: (log((1 + sqrt(z)) / (1 - sqrt(z))) - 2 * s
 show('tanh', rounded(series(lambda z: (tanh(sqrt(z)) - sqrt(z)) / (sqrt(z) * z), tiny), lambda z: z, mpf(0), (log(3) / 2) ** 2, 4))
 hi = mpf(int(log(2) * 2 ** 15)) / 2 ** 15
 print('ln2 high (15 bits)', repr(float(hi)), 'low', repr(float(f32(log(2) - hi))), '1/ln2', repr(float(f32(1 / log(2)))))
+
+# erf(x) = x + x p(z), z = x^2, up to the switch; above, 1 - exp(-q(x)), q = -ln erfc (the sources hold the coefficients of -q)
+switch = mpf('0.921875')
+show('erf', rounded(series(lambda z: erf(sqrt(z)) / sqrt(z) - 1, tiny), lambda z: 1, mpf(0), switch ** 2, 6))
+show('-ln erfc', rounded(lambda a: -log(erfc(a)), lambda a: erfc(a) / erf(a), switch, mpf('3.95'), 7))
+
+
+def atanh_series(z):
+    return (log((1 + sqrt(z)) / (1 - sqrt(z))) - 2 * sqrt(z)) / (sqrt(z) * z)
+
+
+# ln(1 + e) for e in [0, 1]: as log, with s = e / (2 + e) up to 1/3
+show('softplus', rounded(series(atanh_series, tiny), lambda z: z / 2, mpf(0), mpf(1) / 9, 4))
+
+
+def show_double(name, fit):
+    c, e = fit
+    print(name, 'max relative error: 2 to the', mp.nstr(log(e) / log(2), 4))
+    for x in c:
+        print('   ', repr(float(x)))
+
+
+# Those by doubles: exp(r) = 1 + r + r^2 p(r); ln as above; sin r = r (1 + z p(z)), cos r = 1 - z / 2 + z^2 p(z), z = r^2
+quarter = (pi / 4) ** 2
+show_double('exp', remez(series(lambda r: (exp(r) - 1 - r) / r ** 2, tiny), lambda r: r, -half, half, 7))
+show_double('log', remez(series(atanh_series, tiny), lambda z: z / 2, mpf(0), top, 5))
+show_double('sin', remez(series(lambda z: (sin(sqrt(z)) / sqrt(z) - 1) / z, tiny), lambda z: z, mpf(0), quarter, 3))
+show_double('cos', remez(series(lambda z: (cos(sqrt(z)) - 1 + z / 2) / z ** 2, mpf('1e-6')), lambda z: z * z, mpf(0), quarter, 3))

@@ -41,7 +41,15 @@ describe('fixed bits', () => {
     ['exp_f32', 'bf095ef0179a90cd'],
     ['log_f32', '3c43c64453c8a19b'],
     ['tanh_f32', 'c35cc92e5ddaf657'],
-    ['sigmoid_f32', 'e75a0a1225fedfa5'],
+    ['sigmoid_f32', '5f23bc81d67a61fa'],
+    ['erf_f32', 'bff3ed61b1990cb3'],
+    ['gelu_f32', 'f5700861c7ca4c5e'],
+    ['gelu_tanh_f32', '85d33d77e6a7b430'],
+    ['silu_f32', '4af80c93fa8b1181'],
+    ['expm1_f32', '0e9cdff38cdedd90'],
+    ['log1p_f32', '6e951c17b7e4d79a'],
+    ['sin_f32', '1c58450e217a54a2'],
+    ['cos_f32', '870f6e784c594f49'],
   ])('%s', (name, expected) => {
     expect(hashOf(name, anyFloats(), length, (x, y) => [x, y, length])).toBe(expected);
   });

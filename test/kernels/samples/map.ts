@@ -54,6 +54,27 @@ const scalars: KernelSamples[] = [map.add_scalar_f32, map.mul_scalar_f32, map.ax
 
 const others: KernelSamples[] = [
   {
+    kernel: map.pow_scalar_f32,
+    grid: lengths.map((length) => ({ length, s: [2, 0.5, -1, 3, 0, -0.5][length % 6]! })),
+    numbers: fc.record({
+      length: fc.nat(100),
+      s: fc.constantFrom(0, -0, 1, 2, -3, 0.5, 1e9, Infinity, -Infinity, Number.NaN),
+    }),
+    aliases: [['y', 'x']],
+    exact: false,
+  },
+  {
+    kernel: map.softplus_f32,
+    grid: lengths.map((length) => ({ length, beta: [1, 2, 0.3][length % 3]!, threshold: 20 })),
+    numbers: fc.record({
+      length: fc.nat(100),
+      beta: fc.constantFrom(1, -1, 0.5, 7),
+      threshold: fc.constantFrom(20, 1, -1, 0, Infinity),
+    }),
+    aliases: [['y', 'x']],
+    exact: false,
+  },
+  {
     kernel: map.mask_f32,
     grid: lengths.map((length) => ({ length, scale: 2 })),
     fill: { mask: ({ length }, random) => Uint8Array.from({ length: length! }, () => random.below(3)) },
