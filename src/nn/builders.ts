@@ -1,7 +1,9 @@
 /** @file The built-in modules by the names that specs use. A new layer adds its line here. */
 
 import type { Pair } from '../ops/conv.ts';
+import type { GeluOptions, SoftplusOptions } from '../ops/gelu.ts';
 import type { MaxPool2dOptions } from '../ops/pool.ts';
+import { GELU, SiLU, Softplus } from './activations.ts';
 import { Conv2d, type Conv2dLayerOptions, Linear } from './layers.ts';
 import { CrossEntropyLoss, type CrossEntropyLossOptions, MSELoss } from './loss.ts';
 import type { Module } from './module.ts';
@@ -35,6 +37,9 @@ export const builders: Readonly<Record<string, Builder>> = {
   Sequential: ({ modules }: { modules: readonly ModuleSpec[] }, build) => new Sequential(...modules.map(build)),
   Dropout: ({ p }: { p: number }) => new Dropout(p),
   Flatten: () => new Flatten(),
+  GELU: ({ options }: { options: GeluOptions }) => new GELU(options),
+  SiLU: () => new SiLU(),
+  Softplus: ({ options }: { options: SoftplusOptions }) => new Softplus(options),
   ReLU: () => new ReLU(),
   Tanh: () => new Tanh(),
   CrossEntropyLoss: ({ options }: { options: CrossEntropyLossOptions }) => new CrossEntropyLoss(options),

@@ -1,6 +1,7 @@
 /** @file `shoal/nn`: modules, losses, their plain specs. */
 import '../install.ts';
 
+export { GELU, SiLU, Softplus } from './activations.ts';
 export * as functional from './functional.ts';
 export { Conv2d, type Conv2dLayerOptions, Linear, type LinearOptions } from './layers.ts';
 export { CrossEntropyLoss, type CrossEntropyLossOptions, Loss, MSELoss } from './loss.ts';

@@ -3,6 +3,7 @@ import type { AnyOp, Op } from '../tensor/graph.ts';
 import * as activation from './activation.ts';
 import * as conv from './conv.ts';
 import * as elementwise from './elementwise.ts';
+import * as gelu from './gelu.ts';
 import * as indexing from './indexing.ts';
 import * as linalg from './linalg.ts';
 import * as loss from './loss.ts';
@@ -11,6 +12,7 @@ import * as normalize from './normalize.ts';
 import * as pool from './pool.ts';
 import * as random from './random.ts';
 import * as reduce from './reduce.ts';
+import * as special from './special.ts';
 
 const families = [
   [
@@ -36,6 +38,22 @@ const families = [
     activation.sigmoidOp,
     activation.absOp,
     activation.maximumOp,
+  ],
+  [
+    special.erfOp,
+    special.sinOp,
+    special.cosOp,
+    special.expm1Op,
+    special.log1pOp,
+    special.powOp,
+    special.powScalarOp,
+    gelu.geluOp,
+    gelu.geluGradientOp,
+    gelu.geluTanhOp,
+    gelu.geluTanhGradientOp,
+    gelu.siluOp,
+    gelu.siluGradientOp,
+    gelu.softplusOp,
   ],
   [movement.reshapeOp, movement.permuteOp, movement.expandOp],
   [reduce.sumOp, reduce.maxOp],

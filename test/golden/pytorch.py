@@ -83,6 +83,8 @@ cases = [
     case('nllLoss', [[4, 5]], lambda x: F.nll_loss(x, targets)),
     case('mseLoss', [[4, 5], [4, 5]], F.mse_loss),
     case('sigmoidTanhRelu', [[20]], lambda x: torch.sigmoid(5 * x) + torch.tanh(3 * x) + torch.relu(x)),
+    case('geluSiluSoftplus', [[20]], lambda x: F.gelu(4 * x) + F.gelu(3 * x, approximate='tanh') + F.silu(5 * x) + F.softplus(9 * x, 2, 12)),
+    case('erfSinCosPow', [[20], [20]], lambda a, b: torch.erf(2 * a) + torch.sin(30 * a) * torch.cos(7 * b) + (a.abs() + 0.1) ** (3 * b) + (a + 2) ** -1.5 + torch.expm1(a) * torch.log1p(b.abs())),
     case('expLogSqrtAbs', [[20]], lambda x: torch.exp(x) + torch.log(x.abs() + 1) + torch.sqrt(x ** 2 + 1)),
     case('broadcastDiv', [[4, 1, 3], [2, 1]], lambda a, b: a / (b + 3) - a * b),
     case('meanKeepdim', [[2, 3, 4]], lambda x: x - x.mean(dim=(0, 2), keepdim=True)),

@@ -8,6 +8,7 @@ import {
   Dropout,
   Flatten,
   functional,
+  GELU,
   Linear,
   type Loss,
   MaxPool2d,
@@ -17,6 +18,8 @@ import {
   moduleFromSpec,
   ReLU,
   Sequential,
+  SiLU,
+  Softplus,
   Tanh,
 } from '../../src/nn/index.ts';
 import { fromTypedArray, manualSeed, ones, rand, scope, type Tensor, tensor, zeros } from '../../src/tensor/index.ts';
@@ -126,6 +129,9 @@ describe('specs', () => {
     ['ReLU', () => new ReLU(), [3]],
     ['Tanh', () => new Tanh(), [3]],
     ['Dropout', () => new Dropout(0), [3]],
+    ['GELU', () => new GELU({ approximate: 'tanh' }), [3]],
+    ['SiLU', () => new SiLU(), [3]],
+    ['Softplus', () => new Softplus({ beta: 2, threshold: 0.1 }), [8]],
     ['Sequential', () => new Sequential(new Linear(3, 3), new Sequential(new Tanh(), new Linear(3, 1))), [2, 3]],
     ['LeNet', () => lenet5(), [2, 1, 28, 28]],
     ['custom in Sequential', () => new Sequential(new Net({ hidden: 5 }), new ReLU()), [1, 2]],

@@ -68,6 +68,17 @@ const calls: Record<string, (inputs: Tensor[], attributes: Case['attributes']) =
     F.sigmoid(x!.mul(5))
       .add(F.tanh(x!.mul(3)))
       .add(F.relu(x!)),
+  geluSiluSoftplus: ([x]) =>
+    F.gelu(x!.mul(4))
+      .add(F.gelu(x!.mul(3), { approximate: 'tanh' }))
+      .add(F.silu(x!.mul(5)))
+      .add(F.softplus(x!.mul(9), { beta: 2, threshold: 12 })),
+  erfSinCosPow: ([a, b]) =>
+    F.erf(a!.mul(2))
+      .add(F.sin(a!.mul(30)).mul(F.cos(b!.mul(7))))
+      .add(F.pow(F.abs(a!).add(0.1), b!.mul(3)))
+      .add(F.pow(a!.add(2), -1.5))
+      .add(F.expm1(a!).mul(F.log1p(F.abs(b!)))),
   expLogSqrtAbs: ([x]) =>
     F.exp(x!)
       .add(F.log(F.abs(x!).add(1)))

@@ -11,10 +11,12 @@ import { normalize } from './normalize.ts';
 import { pool } from './pool.ts';
 import { random } from './random.ts';
 import { reduce } from './reduce.ts';
+import { special } from './special.ts';
 
 export const samples: Readonly<Record<string, OpSamples>> = {
   ...elementwise,
   ...activation,
+  ...special,
   ...movement,
   ...reduce,
   ...indexing,
