@@ -54,25 +54,28 @@ export function packCopied(from: usize, step: usize, lanes: i32, steps: i32, to:
 }
 
 /** Eight contiguous lanes at each step. */
-function packCopied8(from: usize, step: usize, steps: i32, to: usize): void {
+function packCopied8(from: usize, step: usize, steps: i32, to: usize, toStep: usize): void {
   for (; steps > 0; steps--) {
     v128.store(to, v128.load(from));
     v128.store(to, v128.load(from, 16), 16);
     from += step;
-    to += 32;
+    to += toStep;
   }
 }
 
-/** A column panel (eight lanes) of a matrix: `lane` and `step` are the strides in bytes, one of them 4. Lanes past `lanes` hold anything. */
-export function packColumns(from: usize, lane: usize, step: usize, lanes: i32, steps: i32, to: usize): void {
+/**
+ * A column panel (eight lanes) of a matrix: `lane` and `step` are the strides in bytes, one of them 4. Its steps lie `toStep` apart. Lanes past
+ * `lanes` hold anything.
+ */
+export function packColumns(from: usize, lane: usize, step: usize, lanes: i32, steps: i32, to: usize, toStep: usize): void {
   if (lane != 4) {
-    packTransposed(from, lane, lanes, steps, to, 32);
-    if (lanes > 4) packTransposed(from + 4 * lane, lane, lanes - 4, steps, to + 16, 32);
+    packTransposed(from, lane, lanes, steps, to, toStep);
+    if (lanes > 4) packTransposed(from + 4 * lane, lane, lanes - 4, steps, to + 16, toStep);
   } else if (lanes == 8) {
-    packCopied8(from, step, steps, to);
+    packCopied8(from, step, steps, to, toStep);
   } else {
-    packCopied(from, step, lanes, steps, to, 32);
-    if (lanes > 4) packCopied(from + 16, step, lanes - 4, steps, to + 16, 32);
+    packCopied(from, step, lanes, steps, to, toStep);
+    if (lanes > 4) packCopied(from + 16, step, lanes - 4, steps, to + 16, toStep);
   }
 }
 

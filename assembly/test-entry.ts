@@ -80,7 +80,7 @@ export function packedCopied(x: Float32Array, step: i32, count: i32, steps: i32)
 /** A panel of eight columns; elements at lane * lane + step * step. */
 export function packedColumns(x: Float32Array, lane: i32, step: i32, count: i32, steps: i32): Float32Array {
   const to = new Float32Array(8 * steps);
-  packColumns(x.dataStart, <usize>lane << 2, <usize>step << 2, count, steps, to.dataStart);
+  packColumns(x.dataStart, <usize>lane << 2, <usize>step << 2, count, steps, to.dataStart, 32);
   return to;
 }
 

@@ -1,6 +1,7 @@
 // The register tile: the one micro-kernel under matrix multiplication and convolution, and how its sums enter the result.
-// A tile is 4 rows by 8 columns. Its sums run over at most one block of k, each product rounded before it is added (never fused).
+// A tile is 4 rows by 8 columns. Its sums run over at most one block of k, each product rounded before it is added (fused only in the relaxed build).
 // Four row pointers instead of one packed panel cost nothing here and spare most packing: any operand whose rows are evenly spaced will do.
+import { multiplyAdd } from './vector';
 
 /** Rows of a tile. */
 // @ts-ignore: decorator
@@ -52,8 +53,10 @@ function storeRow(c: usize, initial: usize, low: v128, high: v128, alpha: v128):
 // @ts-ignore: decorator
 @inline
 function updateRow(c: usize, low: v128, high: v128, alpha: v128, beta: v128): void {
-  v128.store(c, f32x4.add(f32x4.mul(beta, v128.load(c)), f32x4.mul(alpha, low)));
-  v128.store(c, f32x4.add(f32x4.mul(beta, v128.load(c, 16)), f32x4.mul(alpha, high)), 16);
+  // Both loads before the stores: only then does V8's revectoriser make them one.
+  const oldLow = v128.load(c), oldHigh = v128.load(c, 16);
+  v128.store(c, f32x4.add(f32x4.mul(beta, oldLow), f32x4.mul(alpha, low)));
+  v128.store(c, f32x4.add(f32x4.mul(beta, oldHigh), f32x4.mul(alpha, high)), 16);
 }
 
 /**
@@ -81,20 +84,20 @@ function fourRows(
       else b += bStep;
       let x = v128.load32_splat(a0);
       a0 += aStep;
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      c00 = multiplyAdd(c00, x, b0);
+      c01 = multiplyAdd(c01, x, b1);
       x = v128.load32_splat(a1);
       a1 += aStep;
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      c10 = multiplyAdd(c10, x, b0);
+      c11 = multiplyAdd(c11, x, b1);
       x = v128.load32_splat(a2);
       a2 += aStep;
-      c20 = f32x4.add(c20, f32x4.mul(x, b0));
-      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      c20 = multiplyAdd(c20, x, b0);
+      c21 = multiplyAdd(c21, x, b1);
       x = v128.load32_splat(a3);
       a3 += aStep;
-      c30 = f32x4.add(c30, f32x4.mul(x, b0));
-      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      c30 = multiplyAdd(c30, x, b0);
+      c31 = multiplyAdd(c31, x, b1);
     } while (--left);
     a0 += aJump;
     a1 += aJump;
@@ -150,12 +153,12 @@ function twoRows(
       else b += bStep;
       let x = v128.load32_splat(a0);
       a0 += aStep;
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      c00 = multiplyAdd(c00, x, b0);
+      c01 = multiplyAdd(c01, x, b1);
       x = v128.load32_splat(a1);
       a1 += aStep;
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      c10 = multiplyAdd(c10, x, b0);
+      c11 = multiplyAdd(c11, x, b1);
     } while (--left);
     a0 += aJump;
     a1 += aJump;

@@ -33,3 +33,10 @@ export function storeSome(pointer: usize, x: v128, part: i32): void {
   if (part) storePart(pointer, x, part);
   else v128.store(pointer, x);
 }
+
+/** sum + x * y: product and sum each rounded, or, in the relaxed build, fused where the machine can. */
+// @ts-ignore: decorator
+@inline
+export function multiplyAdd(sum: v128, x: v128, y: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
+}

@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { gemm_f32 } from '../../kernels/gemm.ts';
+import { activations, gemm_batched_f32, gemm_f32, gemm_fused_f32 } from '../../kernels/gemm.ts';
+import { add_bias_f32, add_f32, relu_f32, sigmoid_f32, tanh_f32 } from '../../kernels/map.ts';
 import { callArrays, referenceArrays } from '../../kernels/runtime/arrays.ts';
 import { Random } from '../../src/random.ts';
 
@@ -187,5 +188,50 @@ describe('gemm_f32', () => {
       constants: count('v128.const'),
       others: count('f32x4.splat') + count('i8x16.shuffle') + count('relaxed'),
     }).toEqual({ multiply: 8, add: 8, load: 2, splat: 4, constants: 0, others: 0 });
+  });
+});
+
+describe('gemm_fused_f32', () => {
+  it.each([
+    ['clamp', relu_f32],
+    ['tanh', tanh_f32],
+    ['sigmoid', sigmoid_f32],
+  ] as const)('with %s has the bits of the separate kernels, one after the other', (activation, kernel) => {
+    // One row or column; C computed as it lies and transposed; two blocks of k.
+    for (const [m, n, k] of [
+      [1, 13, 20],
+      [14, 1, 20],
+      [21, 34, 300],
+      [30, 9, 5],
+    ] as const)
+      for (const transposes of [0, 1, 2, 3]) {
+        const given = problem(m, n, k, transposes, m + transposes);
+        const bias = problem(1, n, 1, 0, 1).b;
+        const residual = problem(m, n, 1, 0, 2);
+        const r = Float32Array.from({ length: m * n }, (_, i) => residual.a[i % m]! - residual.b[i % n]!);
+        const expected = run(given);
+        callArrays(add_bias_f32, { x: expected, bias, y: expected, rows: m, columns: n });
+        callArrays(add_f32, { a: expected, b: r, y: expected, length: m * n });
+        callArrays(kernel, { x: expected, y: expected, length: m * n });
+        const c = new Float32Array(m * n).fill(Number.NaN);
+        callArrays(gemm_fused_f32, {
+          ...sizesOf(given),
+          ...{ a: given.a, b: given.b, c, alpha: 1, beta: 0, bias, residual: r, ldr: n },
+          ...{ activation: activations[activation], low: 0, high: Infinity },
+        });
+        expect(c, `${m} x ${n} x ${k}, ${transposes}`).toEqual(expected);
+      }
+  });
+});
+
+describe('gemm_batched_f32', () => {
+  it('has the bits of the products one by one, and reads a broadcast operand for each', () => {
+    const given = problem(6, 10, 30, 0, 5);
+    const others = problem(6, 10, 30, 0, 6);
+    const a = Float32Array.of(...given.a, ...others.a);
+    const c = new Float32Array(120);
+    const sizes = { ...sizesOf(given), batch: 2, strideA: 180, strideB: 0, strideC: 60 };
+    callArrays(gemm_batched_f32, { ...sizes, a, b: given.b, c, alpha: 1, beta: 0 });
+    expect(c).toEqual(Float32Array.of(...run(given), ...run({ ...others, b: given.b })));
   });
 });

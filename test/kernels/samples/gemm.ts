@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { gemm_f32 } from '../../../kernels/gemm.ts';
+import { gemm_batched_f32, gemm_f32, gemm_fused_f32 } from '../../../kernels/gemm.ts';
 import type { KernelSamples, Numbers } from '../harness.ts';
 
 /** Every cut of the 4 x 8 tile, and k around the block of 256. */
@@ -47,6 +47,15 @@ const grid = [
     call(515, 9, 5, transposes, scalars[3]!, false),
     call(9, 515, 5, transposes, scalars[3]!, true),
     call(140, 41, 300, transposes, scalars[1]!, false),
+    // One row or column: eight lanes at a time, blocks of 1024 lanes, rows of four steps.
+    ...[1, 3, 4, 8, 31, 1023, 1024, 1029].flatMap((lanes) => [
+      call(1, lanes, 7, transposes, scalars[3]!, lanes % 2 === 0),
+      call(lanes, 1, 8, transposes, scalars[2]!, lanes % 2 === 1),
+    ]),
+    call(1, 37, 515, transposes, scalars[3]!, false),
+    call(37, 1, 515, transposes, scalars[3]!, false),
+    // Rows of B that share one set of the first cache.
+    call(9, 1024, 5, transposes, scalars[1]!, true),
   ]),
 ];
 
@@ -61,7 +70,60 @@ const numbers = fc
   })
   .map(({ m, n, k, transposes, scale, tight }) => call(m, n, k, transposes, scale, tight));
 
+/** Contiguous batches, gaps between the matrices, and one A or B (or both) for all. */
+function batches(batch: number, one: Numbers): Numbers[] {
+  const { m, n, k, lda, ldb, ldc, transposeA, transposeB } = one as Readonly<Record<string, number>>;
+  const strideA = transposeA ? k! * lda! : m! * lda!;
+  const strideB = transposeB ? n! * ldb! : k! * ldb!;
+  const strideC = m! * ldc!;
+  return [
+    { ...one, batch, strideA, strideB, strideC },
+    { ...one, batch, strideA: strideA + 5, strideB: strideB + 1, strideC: strideC + 3 },
+    { ...one, batch, strideA, strideB: 0, strideC },
+    { ...one, batch, strideA: 0, strideB, strideC },
+    { ...one, batch, strideA: 0, strideB: 0, strideC: strideC + 1 },
+  ];
+}
+
+const batchedGrid = [0, 1, 2, 3].flatMap((transposes) => [
+  ...batches(3, call(5, 9, 7, transposes, scalars[3]!, false)),
+  ...batches(2, call(4, 8, 257, transposes, scalars[0]!, true)),
+  ...batches(3, call(1, 10, 6, transposes, scalars[1]!, true)),
+  ...batches(3, call(10, 1, 6, transposes, scalars[2]!, false)),
+  ...batches(2, call(3, 3, 0, transposes, scalars[5]!, false)),
+  ...batches(2, call(0, 3, 2, transposes, scalars[5]!, false)),
+  batches(0, call(3, 3, 2, transposes, scalars[1]!, false))[0]!,
+  // Folded into one product of more rows than a block has.
+  batches(130, call(4, 3, 2, transposes, scalars[1]!, true))[2]!,
+]);
+
+const endings = [
+  { activation: 0, low: 0, high: 0 },
+  { activation: 1, low: 0, high: Infinity },
+  { activation: 1, low: -3, high: 6 },
+  { activation: 2, low: 0, high: 0 },
+  { activation: 3, low: 0, high: 0 },
+];
+
+/** The product with every ending; the residual's rows lie elsewhere than those of C. */
+function ended(one: Numbers, ending: Numbers): Numbers {
+  return { ...one, ...ending, ldr: nextPrime(one.n!) };
+}
+
+const fusedGrid = [...grid.keys()]
+  .filter((index) => index % 7 === 0 || index >= ms.length * ns.length * ks.length)
+  .map((index, turn) => ended(grid[index]!, endings[turn % endings.length]!));
+
+const batchedNumbers = fc.tuple(fc.nat(4), fc.nat(4), numbers).map(([batch, kind, one]) => batches(batch, one)[kind]!);
+
+// tanh and sigmoid round: only the others are exact.
+const fusedNumbers = fc
+  .tuple(numbers, fc.constantFrom(...endings.slice(0, 3)))
+  .map(([one, ending]) => ended(one, ending));
+
 export default [
   // Sums of at most 768 products of at most 16, times 2, stay far below 2^24; halves stay exact too.
   { kernel: gemm_f32, grid, numbers, exact: true },
+  { kernel: gemm_batched_f32, grid: batchedGrid, numbers: batchedNumbers, exact: true },
+  { kernel: gemm_fused_f32, grid: fusedGrid, numbers: fusedNumbers, exact: true },
 ] satisfies KernelSamples[];

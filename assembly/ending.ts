@@ -1,0 +1,68 @@
+// What follows a matrix product while its result is still in cache: bias, residual, activation. Contract: kernels/gemm.ts. The operations and
+// their order are those of add_bias, add and the element-wise kernels, and so the bits are those of the unfused sequence.
+import { exp4, sigmoid4, tanh4 } from './math';
+import { loadPart, loadSome, storeSome } from './vector';
+
+const CLAMP: i32 = 1;
+const TANH: i32 = 2;
+const SIGMOID: i32 = 3;
+const GELU: i32 = 4;
+
+/** Bytes of the record that `writeEnding` makes. */
+// @ts-ignore: decorator
+@inline
+export const ENDING_BYTES: usize = 32;
+
+/** Writes the record of an ending at `at`; pointers are 0 for what is absent, `residualRow` is in bytes. */
+export function writeEnding(
+  at: usize, bias: usize, residual: usize, residualRow: usize, activation: i32, low: f32, high: f32,
+): usize {
+  store<usize>(at, bias);
+  store<usize>(at, residual, 4);
+  store<usize>(at, residualRow, 8);
+  store<i32>(at, activation, 12);
+  store<f32>(at, low, 16);
+  store<f32>(at, high, 20);
+  return at;
+}
+
+// @ts-ignore: decorator
+@inline
+function activate(activation: i32, x: v128, low: v128, high: v128): v128 {
+  // pmax(x, low) = x < low ? low : x, and pmin likewise: NaN passes, and -0 where low is 0.
+  if (activation == CLAMP) return f32x4.pmin(f32x4.pmax(x, low), high);
+  if (activation == TANH) return tanh4(x);
+  if (activation == SIGMOID) return sigmoid4(x);
+  return x;
+}
+
+// @ts-ignore: decorator
+@inline
+function finishAll(
+  activation: i32, rows: i32, columns: i32, c: usize, cRow: usize, bias: usize, residual: usize, residualRow: usize, low: v128, high: v128,
+): void {
+  for (; rows > 0; rows--) {
+    for (let j = 0; j < columns; j += 4) {
+      const offset = <usize>j << 2, part = j + 4 <= columns ? 0 : columns - j;
+      let x = loadSome(c + offset, part);
+      if (bias) x = f32x4.add(x, loadSome(bias + offset, part));
+      if (residual) x = f32x4.add(x, loadSome(residual + offset, part));
+      storeSome(c + offset, activate(activation, x, low, high), part);
+    }
+    c += cRow;
+    if (residual) residual += residualRow;
+  }
+}
+
+/** Ends `rows` x `columns` elements of C, the first of which is C[i,j] at `c`. */
+export function finish(ending: usize, i: i32, j: i32, rows: i32, columns: i32, c: usize, cRow: usize): void {
+  let bias = load<usize>(ending), residual = load<usize>(ending, 4);
+  const residualRow = load<usize>(ending, 8), activation = load<i32>(ending, 12);
+  const low = v128.load32_splat(ending, 16), high = v128.load32_splat(ending, 20);
+  if (bias) bias += <usize>j << 2;
+  if (residual) residual += <usize>i * residualRow + (<usize>j << 2);
+  if (activation == CLAMP) finishAll(CLAMP, rows, columns, c, cRow, bias, residual, residualRow, low, high);
+  else if (activation == TANH) finishAll(TANH, rows, columns, c, cRow, bias, residual, residualRow, low, high);
+  else if (activation == SIGMOID) finishAll(SIGMOID, rows, columns, c, cRow, bias, residual, residualRow, low, high);
+  else finishAll(0, rows, columns, c, cRow, bias, residual, residualRow, low, high);
+}
