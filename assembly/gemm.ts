@@ -7,7 +7,7 @@ import { gemv } from './gemv';
 import { packColumns, packRows } from './packing';
 import { tallTile, tallTiles } from './tall-tile';
 import { anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
-import { WIDE, wideTile } from './wide-tile';
+import { wideTile, wideTiles } from './wide-tile';
 
 // The sizes were measured (Zen 5, n = 48 to 1024). They are flat: half or double costs at most 5 %.
 
@@ -28,11 +28,6 @@ const DIRECT_ROWS: i32 = 64;
 // @ts-ignore: decorator
 @inline
 const PACK_A_BYTES: usize = 131072;
-
-/** Columns that are packed side by side: the width of the widest tile. */
-// @ts-ignore: decorator
-@inline
-const PANEL: i32 = WIDE ? 16 : NR;
 
 /** Where `ending` is 0, nothing follows the product. */
 // @ts-ignore: decorator
@@ -85,8 +80,8 @@ function product(
   else if (n == 1) gemv(m, k, alpha, a, aRow, aStep, b, bStep, beta, c, cLong, scratch);
   else {
     // Tiles want B's columns contiguous. If they are not, C^T = B^T A^T may be better: always when A is transposed too, else if that leaves
-    // the smaller operand to be packed.
-    if (transposeB && (transposeA || m < n)) {
+    // the smaller operand to be packed. Wide tiles only fit a C that is not transposed.
+    if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16)) {
       blocks(n, m, k, alpha, b, bColumn, bStep, a, aRow, aStep, beta, c, 4, cLong, ending, scratch);
     } else {
       blocks(m, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, beta, c, cLong, 4, ending, scratch);
@@ -103,7 +98,9 @@ function blocks(
 ): void {
   const spare = scratch;
   const bPanel = spare + TILE_BYTES;
-  const aBlock = bPanel + (<usize>(KC * PANEL) << 2);
+  const aBlock = bPanel + (<usize>(KC * 2 * NR) << 2);
+  // Columns that are packed side by side: those of the widest tile.
+  const panel = wideTiles() ? 2 * NR : NR;
   const directB = bColumn == 4 && m <= ((bStep & 4095) == 0 ? MR : DIRECT_ROWS);
   const packA = n > 4 * NR && <usize>min(m, MC) * max(aRow, aStep) > PACK_A_BYTES;
   for (let top = 0; top < m; top += MC) {
@@ -121,13 +118,14 @@ function blocks(
         stepBytes = 16;
       }
       const aPanel = packA ? <usize>steps << 4 : 4 * aRow;
-      for (let left = 0; left < n; left += PANEL) {
-        const width = min(PANEL, n - left);
+      for (let left = 0; left < n; left += panel) {
+        const width = min(panel, n - left);
         let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep;
-        if (!directB || width < PANEL) {
-          packPanel(bFirst, bColumn, bStep, width, steps, bPanel);
+        if (!directB || width < panel) {
+          bBytes = <usize>panel << 2;
+          packColumns(bFirst, bColumn, bStep, min(NR, width), steps, bPanel, bBytes);
+          if (width > NR) packColumns(bFirst + 8 * bColumn, bColumn, bStep, width - NR, steps, bPanel + 32, bBytes);
           bFirst = bPanel;
-          bBytes = PANEL << 2;
         }
         const at = c + <usize>top * cRow + <usize>left * cColumn;
         tiles(
@@ -142,13 +140,6 @@ function blocks(
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function packPanel(from: usize, lane: usize, step: usize, lanes: i32, steps: i32, to: usize): void {
-  packColumns(from, lane, step, min(NR, lanes), steps, to, PANEL << 2);
-  if (WIDE && lanes > NR) packColumns(from + 8 * lane, lane, step, lanes - NR, steps, to + (NR << 2), PANEL << 2);
-}
-
 /**
  * `height` rows by `width` columns (at most a panel) of C. Four rows of A, one after the other, are `aRow` apart; the next four begin `aPanel`
  * behind them.
@@ -157,7 +148,7 @@ function tiles(
   height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, aPanel: usize, b: usize, bStep: usize,
   mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize, cColumn: usize, spare: usize,
 ): void {
-  if (WIDE && width == 16 && cColumn == 4) {
+  if (width == 16 && cColumn == 4) {
     for (; height >= MR; height -= MR) {
       wideTile(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, bStep, mode, alpha, beta, c, cRow);
       a += aPanel;
@@ -167,7 +158,7 @@ function tiles(
   }
   for (; width > 0; width -= NR) {
     eightColumns(height, min(NR, width), steps, a, aRow, aStep, aPanel, b, bStep, mode, alpha, beta, c, cRow, cColumn, spare);
-    b += NR << 2;
+    b += 32;
     c += 8 * cColumn;
   }
 }

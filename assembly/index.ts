@@ -9,6 +9,7 @@ export * from './pool';
 export * from './reduce';
 export * from './softmax';
 export * from './update';
+export { useWideTiles } from './wide-tile';
 
 /** First byte that the arena may hand out. */
 export function heapBase(): usize {

@@ -3,12 +3,12 @@
 import { STORE } from './tile';
 import { multiplyAdd } from './vector';
 
-/** Whether six-row tiles are used: never in a strict build. Set once, before the first product. */
+/** Whether six-row tiles are used: never in the strict binary. */
 let tall: bool = false;
 
-/** Switches six-row tiles on or off (the relaxed build; nothing in others). */
+/** Switches six-row tiles on or off: kernels/runtime/build.ts decides, before the first product. */
 export function useTallTiles(use: i32): void {
-  if (ASC_FEATURE_RELAXED_SIMD) tall = use != 0;
+  tall = use != 0;
 }
 
 // @ts-ignore: decorator

@@ -1,12 +1,21 @@
-// The tile of the wide build: 4 rows by 16 columns. The same sums as four-by-eight (tile.ts), for engines that fuse neighbouring 128-bit operations
-// into 256-bit ones (V8's revectoriser); elsewhere its 16 accumulators do not fit into the registers.
+// The wide tile: 4 rows by 16 columns. The same sums as four-by-eight (tile.ts), for engines that fuse neighbouring 128-bit operations into 256-bit
+// ones (V8's revectoriser, by flag); elsewhere its 16 accumulators do not fit into the registers.
 import { STORE } from './tile';
 import { multiplyAdd } from './vector';
 
-/** Whether this is the wide build (asconfig.json). */
+/** Whether sixteen-column tiles are used. */
+let wide: bool = false;
+
+/** Switches sixteen-column tiles on or off: kernels/runtime/build.ts decides, before the first product. */
+export function useWideTiles(use: i32): void {
+  wide = use != 0;
+}
+
 // @ts-ignore: decorator
 @inline
-export const WIDE: bool = isDefined(BUILD_WIDE);
+export function wideTiles(): bool {
+  return wide;
+}
 
 // All loads before all stores: only then are neighbours fused.
 

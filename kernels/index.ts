@@ -44,6 +44,7 @@ export * from './normalize.ts';
 export * from './pool.ts';
 export * from './reduce.ts';
 export { callArrays, type KernelArguments, referenceArrays } from './runtime/arrays.ts';
+export { type Build, type BuildChoice, useBuild } from './runtime/build.ts';
 export { referenceKernelCalls } from './runtime/call.ts';
 export { config, type KernelConfig } from './runtime/config.ts';
 export * from './softmax.ts';

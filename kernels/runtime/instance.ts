@@ -4,6 +4,7 @@
  */
 import { strict } from '../../build/embedded.ts';
 import { KernelError } from '../../src/errors.ts';
+import { chooseBuild } from './build.ts';
 import { type CompiledModule, compile, type LinearMemory, type WasmFunction, webAssembly } from './webassembly.ts';
 
 export { type CompiledModule, type LinearMemory, pageBytes, type WasmFunction } from './webassembly.ts';
@@ -53,7 +54,8 @@ export function wasm(): WasmInstance {
     const { Instance, Memory } = webAssembly();
     const compiled = compiledModule();
     const memory = new Memory({ initial: initialPages });
-    const { exports } = new Instance(compiled, { env: { memory } });
+    const strictExports = new Instance(compiled, { env: { memory } }).exports;
+    const exports = { ...strictExports, ...chooseBuild(compiled, memory, strictExports) };
     instance = { memory, exports, heapBase: (exports.heapBase?.() ?? 0) >>> 0 };
   }
   return instance;
