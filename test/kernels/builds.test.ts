@@ -13,7 +13,7 @@ import gemmSamples from './samples/gemm.ts';
 
 const child = fileURLToPath(new URL('builds-child.ts', import.meta.url));
 /** Programs of their own take a while on a busy machine. */
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const flag = '--experimental-wasm-revectorize';
 
