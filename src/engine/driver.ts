@@ -28,6 +28,8 @@ interface Job {
 }
 
 const WATCH_MS = 50;
+/** A worker that is not ready so long after its start is ended. */
+const START_TIMEOUT_MS = 30_000;
 /** An engine on a carrier. */
 export function createEngine(carrier: Carrier, options: EngineOptions & { readonly workers: number }): Engine {
   checkThread();
@@ -213,8 +215,10 @@ class LiveEngine implements Engine {
 
   /** Ends the advance at the earliest iteration at which all units can meet. */
   private meet(loop: LiveLoop): void {
-    if (this.source.meet === undefined) lowerLimit(loop);
-    else if (loop.pending !== null) this.source.meet(loop.blocks);
+    const { blocks, spec, pending } = loop;
+    if (pending === null) return;
+    if (this.source.meet !== undefined) this.source.meet(blocks);
+    else lowerLimit(blocks, spec.phases, [...spec.inputs.keys()]);
   }
 
   private async fetch({ spec, blocks }: LiveLoop, names: readonly string[]): Promise<BlockHandles> {
@@ -490,7 +494,7 @@ class LiveEngine implements Engine {
     for (const worker of workers) {
       if (worker.terminatedMs !== null) {
         if (now - worker.terminatedMs > this.stuckTimeoutMs) this.onStuck(worker);
-      } else if (silenceMs(worker, now) > this.silenceTimeoutMs) {
+      } else if (silenceMs(worker, now) > this.patienceMs(worker)) {
         this.dispatch({ type: 'silence', worker: worker.id });
       }
     }
@@ -498,6 +502,11 @@ class LiveEngine implements Engine {
     for (const [job, { loop }] of [...this.jobs]) {
       if (loop && standsStill(loop, workers)) this.dispatch({ type: 'deadlock', job });
     }
+  }
+
+  /** A worker that starts gives no sign of life until it is ready. */
+  private patienceMs({ ready }: LiveWorker): number {
+    return ready ? this.silenceTimeoutMs : Math.max(this.silenceTimeoutMs, START_TIMEOUT_MS);
   }
 
   private onStuck(worker: LiveWorker): void {

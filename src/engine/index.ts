@@ -37,4 +37,5 @@ export type {
   WorkerReadyEvent,
 } from './events.ts';
 export { inline } from './inline.ts';
+export { processes } from './process/processes.ts';
 export { threads } from './threads.ts';

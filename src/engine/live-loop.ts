@@ -1,11 +1,11 @@
 /** @file A live loop: its blocks, how far it is, and how it is stopped between iterations. */
 import type { EngineError } from '../errors.ts';
-import { type BlockSpecs, type BlockTable, createBlocks } from './blocks.ts';
+import { type BlockSpec, type BlockSpecs, type BlockTable, createBlocks } from './blocks.ts';
 import type { LoopSpec, Phase } from './engine.ts';
 import { inputError } from './job-error.ts';
 import { isComputing, type LiveWorker } from './live-worker.ts';
 import { nextWork, tracksOf } from './loop-runner.ts';
-import { ReportRing } from './report-ring.ts';
+import { LINE_NUMBERS, ReportRing, reportBlock } from './report-ring.ts';
 
 /** All workers waiting and no version moving for so many looks in a row (50 ms each) is a deadlock. */
 const DEADLOCK_LOOKS = 60;
@@ -39,13 +39,16 @@ export interface PendingAdvance {
 }
 
 /**
- * Where memory is not shared, what phases write keeps its last version too: who takes a unit over may have to do an iteration again, for which
- * the others must still have what they wrote in it.
+ * The blocks where memory is not shared. What phases write keeps its last version too: who takes a unit over may have to do an iteration again, for
+ * which the others must still have what they wrote in it. And what iterations report is a block.
  */
-function keepLast(specs: BlockSpecs, phases: readonly Phase[]): BlockSpecs {
+function separateBlocks({ blocks, phases, units }: LoopSpec): BlockSpecs {
   const written = new Set(phases.map(({ writes }) => writes));
-  const entries = Object.entries(specs);
-  return Object.fromEntries(entries.map(([name, spec]) => [name, written.has(name) ? { ...spec, slots: 2 } : spec]));
+  const specs: Record<string, BlockSpec> = {};
+  for (const [name, spec] of Object.entries(blocks)) specs[name] = written.has(name) ? { ...spec, slots: 2 } : spec;
+  const unitBytes = Array.from({ length: units }, (_, unit) => (unit === 0 ? 8 * LINE_NUMBERS : 0));
+  specs[reportBlock] = { unitBytes, slots: 2, versionOf: phases[phases.length - 1]!.writes, isPrivate: true };
+  return specs;
 }
 
 /** Makes a loop's blocks. What travels is copied, so that workers that join later get what the caller passed. */
@@ -57,7 +60,7 @@ export function createLiveLoop(id: number, given: LoopSpec, hasData: boolean): L
     throw inputError(given.name, thrown);
   }
   const { units, startIteration: startVersion } = spec;
-  const specs = hasData ? spec.blocks : keepLast(spec.blocks, spec.phases);
+  const specs = hasData ? spec.blocks : separateBlocks(spec);
   const blocks = createBlocks({ id, units, specs, startVersion, hasData });
   return {
     spec,
@@ -80,7 +83,8 @@ export function iterationOf({ spec, blocks }: LiveLoop): number {
 /** Whether a loop that should advance has not for too long, with every worker there and none computing. */
 export function standsStill(loop: LiveLoop, workers: readonly LiveWorker[]): boolean {
   if (loop.pending === null) return false;
-  const versions = loop.spec.phases.map(({ writes }) => versionsOf(loop.blocks, writes)).join(';');
+  const arrived = workers.map(({ vitals }) => vitals.receivedCount);
+  const versions = [...loop.spec.phases.map(({ writes }) => versionsOf(loop.blocks, writes)), arrived].join(';');
   const allWait = workers.every((worker) => worker.ready && worker.terminatedMs === null && !isComputing(worker));
   if (!allWait || versions !== loop.progressSeen) loop.looks = 0;
   loop.progressSeen = versions;
@@ -92,18 +96,15 @@ function versionsOf(blocks: BlockTable, name: string): string {
 }
 
 /**
- * Lowers the limit of a running loop to the earliest iteration at which all units can meet. A unit starts iteration t only after it read a
+ * Lowers the limit of a running loop to the earliest iteration at which all these units can meet. A unit starts iteration t only after it read a
  * limit > t, so nobody is past the newest iteration begun; the loop repeats until no unit was seen at or past the new limit.
  */
-export function lowerLimit({ blocks, spec, pending }: LiveLoop): void {
-  if (pending === null) return;
+export function lowerLimit(blocks: BlockTable, phases: readonly Phase[], units: readonly number[]): void {
   const old = blocks.limit;
-  const tracks = tracksOf(blocks, spec.phases);
+  const tracks = tracksOf(blocks, phases);
   for (let limit = -1; limit !== old; ) {
     let newest = -1;
-    for (let unit = 0; unit < blocks.units; unit++) {
-      newest = Math.max(newest, nextWork(tracks, unit).iteration);
-    }
+    for (const unit of units) newest = Math.max(newest, nextWork(tracks, unit).iteration);
     if (newest < limit) return;
     limit = Math.min(old, newest + 1);
     blocks.limit = limit;

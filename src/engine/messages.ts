@@ -1,5 +1,5 @@
 /** @file What driver and workers say to each other. Everything survives a structured clone. */
-import type { BlockHandles } from './blocks.ts';
+import type { BlockHandles, PinnedBlocks } from './blocks.ts';
 import type { FaultPoint, Phase } from './engine.ts';
 import type { ModuleTask } from './functions.ts';
 
@@ -95,3 +95,20 @@ export type FromWorker =
     }
   | { readonly type: 'emit'; readonly job: number; readonly value: unknown }
   | { readonly type: 'parked'; readonly fault: number };
+
+/** To a worker's thread from the main thread of its process, where memory is not shared: also the answer to `fetch`, null if it failed. */
+export type ToThread =
+  | ToWorker
+  | { readonly type: 'fetched'; readonly id: number; readonly handles: BlockHandles | null };
+
+/** From a worker's thread, where memory is not shared: also what concerns blocks. */
+export type FromThread =
+  | FromWorker
+  | {
+      readonly type: 'published';
+      readonly job: number;
+      readonly block: string;
+      readonly unit: number;
+      readonly version: number;
+    }
+  | { readonly type: 'fetch'; readonly id: number; readonly pinned: PinnedBlocks; readonly names: readonly string[] };

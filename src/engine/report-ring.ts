@@ -8,6 +8,8 @@
 export const RING_LINES = 1024;
 /** Numbers in a line. */
 export const LINE_NUMBERS = 4;
+/** Where memory is not shared, the block in which the last line travels with unit 0: it must not be lost with its owner. */
+export const reportBlock = '#report';
 
 /** The ring, as one thread sees it. */
 export class ReportRing {

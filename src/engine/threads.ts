@@ -10,13 +10,15 @@ import type { FromWorker } from './messages.ts';
 export interface ThreadData {
   readonly worker: number;
   readonly vitals: SharedArrayBuffer;
+  /** Whether the blocks of a loop are those of all workers. */
+  readonly sharesMemory: boolean;
 }
 
 const threadsCarrier: Carrier = {
   name: 'threads',
   sharesMemory: true,
   start(worker, vitals, events) {
-    const data: ThreadData = { worker, vitals: vitals.buffer };
+    const data: ThreadData = { worker, vitals: vitals.buffer, sharesMemory: true };
     const thread = startThread(new URL('./thread-main.js', import.meta.url), data, {
       onMessage: (message) => events.onMessage(message as FromWorker),
       onExit: (detail) => events.onExit(detail),

@@ -8,7 +8,8 @@ const PHASE = 1;
 const UNIT = 2;
 const ITERATION = 3;
 const PROGRESS = 4;
-const WORDS = 5;
+const RECEIVED = 5;
+const WORDS = 6;
 
 /** One worker's vital signs. Written by the worker, read by the driver. */
 export class Vitals {
@@ -49,6 +50,26 @@ export class Vitals {
   /** Counts up: the sign of life. */
   progress(): void {
     Atomics.add(this.words, PROGRESS, 1);
+  }
+
+  /** Counts what has arrived from other workers, where memory is not shared: who waits for it does not stand still. */
+  received(): void {
+    Atomics.add(this.words, RECEIVED, 1);
+  }
+
+  /** The count of arrivals. */
+  get receivedCount(): number {
+    return Atomics.load(this.words, RECEIVED);
+  }
+
+  /** All words, to be sent. */
+  copy(): Int32Array {
+    return this.words.slice();
+  }
+
+  /** Takes over words that were sent. */
+  apply(words: Int32Array): void {
+    words.forEach((word, index) => void Atomics.store(this.words, index, word));
   }
 
   /** The count of signs of life. */

@@ -8,7 +8,7 @@ import { permanentCodes, resolveFunction } from './functions.ts';
 import { type Publish, runLoop } from './loop-runner.ts';
 import type { FaultPlan, FromWorker, ToWorker } from './messages.ts';
 import { toPlainError } from './plain-error.ts';
-import { ReportRing } from './report-ring.ts';
+import { LINE_NUMBERS, ReportRing, reportBlock } from './report-ring.ts';
 import { type Vitals, vitalState } from './vitals.ts';
 
 interface OpenLoop {
@@ -127,7 +127,12 @@ export class WorkerRuntime {
       worker,
       blocks,
       emit: (value) => this.link.post({ type: 'emit', job, value }),
-      report: (iteration, line) => reports.write(iteration, line),
+      report: (iteration, line) => {
+        reports.write(iteration, line);
+        if (message.blocks.specs[reportBlock] === undefined) return;
+        const { buffer, byteOffset } = blocks.part(reportBlock, 0, iteration + 1);
+        new Float64Array(buffer, byteOffset, LINE_NUMBERS).set(line);
+      },
       progress: () => vitals.progress(),
       faultPoint: this.faultPoint(faults),
     };

@@ -1,5 +1,6 @@
 /** @file What shoal needs from Node, Deno and Bun, which all offer the `node:` modules. The only room that may import them. */
 export * from './node-files.ts';
+export * from './node-processes.ts';
 export * from './node-serialize.ts';
 export * from './node-sockets.ts';
 export * from './node-threads.ts';
