@@ -1,9 +1,20 @@
-// CRC32C in a binary of its own. Contract, tables and reference: kernels/crc32c.ts.
+// CRC32C in a binary of its own. Contract, tables and reference: kernels/crc32c.ts. Two folds, each of which replaces a message by a shorter one
+// of the same CRC:
 //
-// The message is folded in blocks of 128 bytes. A CRC is linear over GF(2), so a block D followed by 128 bytes E has the CRC of M(D) xor E,
-// with a linear M. It keeps four bytes together: bytes j, j + 32, j + 64, j + 96 of D give the same four of M(D), by one matrix of 32 x 32 bits
-// for all j. So M runs on 16 values of j at once, byte by byte as a sum over nibbles: 2 nibbles x 4 bytes in x 4 bytes out, each a swizzle in
-// a table of 16 bytes.
+// Long messages are folded by a multiple of the polynomial with six terms: x^209 = 1 + x^14 + x^39 + x^54 + x^144 modulo the polynomial, and so in
+// powers of x^128, because squaring is linear over GF(2). So a vector of 16 bytes may be added to five later vectors, 65 to 209 places on, and be
+// forgotten. That is five additions a vector, no table and no multiplication. (The smallest such multiple; found by search over all.)
+//
+// What is left, and messages of a few KB, are folded in blocks of 128 bytes. A CRC is linear, so a block D followed by a block E has the CRC of
+// M(D) + E, with a linear M. It keeps four bytes together: bytes j, j + 32, j + 64, j + 96 of D give the same four of M(D), by one matrix of 32 x 32
+// bits for all j. So M runs on 16 values of j at once, byte by byte as a sum over nibbles: 2 nibbles x 4 bytes in x 4 bytes out, each a swizzle in a
+// table of 16 bytes.
+
+/** Vectors that a vector is added to lie up to this many places on; so many must be zero before the message, and are left over. */
+const SPAN: i32 = 209;
+
+/** A message of so many bytes is worth the first fold. */
+const LONG: i32 = 8192;
 
 /** Bytes of a block. */
 const BLOCK: i32 = 128;
@@ -47,10 +58,56 @@ function folded(al: v128, ah: v128, bl: v128, bh: v128, cl: v128, ch: v128, dl: 
   return v128.xor(v128.xor(a, b), v128.xor(c, d));
 }
 
-/** The state (not inverted) after `length` more bytes. byteTable: 256 words; foldTables: 512 bytes; scratch: 128 bytes. */
+/** The sum of what five earlier vectors send to the one at `place`. */
+// @ts-ignore: decorator
+@inline
+function earlier(place: usize): v128 {
+  const a = v128.xor(v128.load(place - 65 * 16), v128.load(place - 155 * 16));
+  const b = v128.xor(v128.load(place - 170 * 16), v128.load(place - 195 * 16));
+  return v128.xor(v128.xor(a, b), v128.load(place - 209 * 16));
+}
+
+/** Adds to the vectors from `end` on, which are the last, what those before `end` send them over a distance. */
+// @ts-ignore: decorator
+@inline
+function finish(end: usize, distance: usize): void {
+  for (let place = end; place < end + distance; place += 16) {
+    v128.store(place, v128.xor(v128.load(place), v128.load(place - distance)));
+  }
+}
+
+/** Folds whole vectors from `bytes` to the SPAN last ones, which begin at `end`. Vectors before `end` are changed, too. */
+function foldVectors(bytes: usize, end: usize): void {
+  let place = bytes;
+  for (; place + 64 <= end; place += 64) {
+    v128.store(place, v128.xor(v128.load(place), earlier(place)));
+    v128.store(place, v128.xor(v128.load(place, 16), earlier(place + 16)), 16);
+    v128.store(place, v128.xor(v128.load(place, 32), earlier(place + 32)), 32);
+    v128.store(place, v128.xor(v128.load(place, 48), earlier(place + 48)), 48);
+  }
+  for (; place < end; place += 16) v128.store(place, v128.xor(v128.load(place), earlier(place)));
+  finish(end, 65 * 16);
+  finish(end, 155 * 16);
+  finish(end, 170 * 16);
+  finish(end, 195 * 16);
+  finish(end, 209 * 16);
+}
+
+/**
+ * The state (not inverted) after `length` more bytes, which are overwritten; the 3344 bytes before them are zero. byteTable: 256 words; foldTables:
+ * 512 bytes; scratch: 128 bytes.
+ */
 export function crc32c(state: u32, bytes: usize, length: i32, byteTable: usize, foldTables: usize, scratch: usize): u32 {
-  if (length >= BLOCK) {
+  if (length >= LONG) {
     // The state stands for itself added to the first four bytes.
+    store<u32>(bytes, load<u32>(bytes) ^ state);
+    state = 0;
+    const folded = ((length >> 4) - SPAN) << 4;
+    foldVectors(bytes, bytes + <usize>folded);
+    bytes += <usize>folded;
+    length -= folded;
+  }
+  if (length >= BLOCK) {
     let a0 = i32x4.replace_lane(i32x4.splat(0), 0, state);
     let a1 = i32x4.splat(0), a2 = a1, a3 = a1, b0 = a1, b1 = a1, b2 = a1, b3 = a1;
     for (;;) {

@@ -48,7 +48,7 @@ function afterZeros(state: number, count: number): number {
 
 // ---- the binary ----
 
-/** Where things are in its memory: tables and scratch in the first page, the piece of the message behind it. */
+/** Where things are in its memory: tables and scratch in the first page, whose end stays zero, and a piece of the message behind it. */
 const foldTablesAt = 1024;
 const scratchAt = foldTablesAt + 512;
 const pieceAt = pageBytes;

@@ -44,9 +44,9 @@ describe('crc32c', () => {
     }
   });
 
-  it('equals the reference around the edges of the pieces that go through the memory', () => {
-    for (const base of [65_536, 131_072]) {
-      for (const more of [-129, -128, -1, 0, 1, 127, 128, 129]) {
+  it('equals the reference around the lengths where the way of folding changes, and the edges of pieces', () => {
+    for (const base of [8192, 65_536, 131_072]) {
+      for (const more of [-129, -128, -16, -1, 0, 1, 15, 16, 17, 63, 64, 127, 128, 129, 3344]) {
         const bytes = noise.subarray(3, 3 + base + more);
         expect(crc32c(bytes)).toBe(crc32cReference(bytes));
       }
