@@ -38,8 +38,8 @@ export interface Listener {
   hold(alive: boolean): void;
 }
 
-/** `write` returns false while more than this waits to be sent: enough for the next block while one is on its way. */
-const maxWaitingBytes = 2 ** 20;
+/** `write` returns false while more than this waits to be sent: some blocks, so that the next is made while one is on its way. */
+const maxWaitingBytes = 2 ** 22;
 
 /** A silent connection is probed by the system after this long, so that a machine that has gone is noticed. */
 const keepAliveMs = 10_000;
