@@ -19,14 +19,18 @@ const DIRECT_ROWS: i32 = 16;
 
 // @ts-ignore: decorator
 @inline
-function outputs(size: i32, kernel: i32, stride: i32, padding: i32): i32 {
-  return (size + 2 * padding - kernel) / stride + 1;
+function outputs(size: i32, kernel: i32, stride: i32, padding: i32, dilation: i32): i32 {
+  return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
 /** Sizes outside the contract would loop or read elsewhere: trap instead, and the caller's error names the kernel and its values. */
-function check(c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32): void {
-  const positive = min(min(min(c, o), min(h, w)), min(min(kh, kw), min(strideH, strideW))) > 0 && min(paddingH, paddingW) >= 0;
-  if (!positive || kh > h + 2 * paddingH || kw > w + 2 * paddingW) unreachable();
+function check(
+  c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
+  dilationH: i32, dilationW: i32, groups: i32,
+): void {
+  const least = min(min(min(c, o), min(h, w)), min(min(kh, kw), min(min(strideH, strideW), min(min(dilationH, dilationW), groups))));
+  if (least < 1 || min(paddingH, paddingW) < 0 || c % groups != 0 || o % groups != 0) unreachable();
+  if (dilationH * (kh - 1) >= h + 2 * paddingH || dilationW * (kw - 1) >= w + 2 * paddingW) unreachable();
 }
 
 /** Rounds bytes up so that what follows is aligned to a vector. */
@@ -56,12 +60,15 @@ function phasePitch(columns: i32, phases: i32): i32 {
 }
 
 /** The byte offset of each tap (c, i, j), in this order, in an image of padded planes. */
-function listTaps(taps: usize, c: i32, kh: i32, kw: i32, rows: i32, pitch: i32, phases: i32): void {
+function listTaps(
+  taps: usize, c: i32, kh: i32, kw: i32, rows: i32, pitch: i32, phases: i32, dilationH: i32, dilationW: i32,
+): void {
   for (let channel = 0; channel < c; channel++) {
     for (let i = 0; i < kh; i++) {
-      const row = (channel * rows + i) * pitch;
+      const row = (channel * rows + i * dilationH) * pitch;
       for (let j = 0; j < kw; j++) {
-        store<i32>(taps, (row + (j % phases) * (pitch / phases) + j / phases) << 2);
+        const column = j * dilationW;
+        store<i32>(taps, (row + (column % phases) * (pitch / phases) + column / phases) << 2);
         taps += 4;
       }
     }
@@ -70,13 +77,16 @@ function listTaps(taps: usize, c: i32, kh: i32, kw: i32, rows: i32, pitch: i32, 
 
 export function conv2d_f32_forward(
   x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
-  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32, scratch: usize,
 ): void {
-  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
-  const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
-  const positions = ho * wo, k = c * kh * kw;
-  if (suitsLanes(n, 1, c, h, w, o, ho, wo, kh, kw, strideH, strideW) && allFinite(weight, o * k)) {
-    const done = convolveLanes(true, n, 1, x, c, h, w, weight, bias, y, o, ho, wo, kh, kw, strideH, strideW, paddingH, paddingW, 1, 1, scratch);
+  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
+  const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
+  const positions = ho * wo, each = c / groups, rowsEach = o / groups, k = each * kh * kw;
+  if (suitsLanes(n, groups, each, h, w, rowsEach, ho, wo, kh, kw, strideH, strideW) && allFinite(weight, o * k)) {
+    const done = convolveLanes(
+      true, n, groups, x, each, h, w, weight, bias, y, rowsEach, ho, wo, kh, kw,
+      strideH, strideW, paddingH, paddingW, dilationH, dilationW, scratch,
+    );
     x += <usize>(done * c * h * w) << 2;
     y += <usize>(done * o * positions) << 2;
     n -= done;
@@ -86,35 +96,50 @@ export function conv2d_f32_forward(
   const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
   const spare = scratch, panel = spare + TILE_BYTES, start = panel + (KC * NR << 2);
   const taps = start + floats(o + MR), padded = taps + floats(k);
-  listTaps(taps, c, kh, kw, rows, pitch, strideW);
+  listTaps(taps, each, kh, kw, rows, pitch, strideW, dilationH, dilationW);
   clear(start, o + MR);
   if (bias) memory.copy(start, bias, <usize>o << 2);
   if (!plain) clear(padded, c * rows * pitch);
-  const direct = o <= DIRECT_ROWS;
-  const yRow = <usize>positions << 2, weightRow = <usize>k << 2, rowBytes = <usize>(strideH * pitch) << 2;
+  const rowBytes = <usize>(strideH * pitch) << 2;
   for (let image = 0; image < n; image++) {
     if (!plain) copyPadded(x, c, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
-    const patches = plain ? x : padded;
-    for (let from = 0; from < k; from += KC) {
-      const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
-      for (let q = 0; q < positions; q += NR) {
-        const list = taps + (<usize>from << 2), width = min(NR, positions - q);
-        const first = direct ? neighbours(patches, q, positions, wo, rowBytes) : 0;
-        const other = first ? neighbours(patches, q + 4, positions, wo, rowBytes) : 0;
-        if (!other) packPatches(patches, q, positions, wo, rowBytes, list, steps, panel);
-        let filter = weight + (<usize>from << 2), at = y + (<usize>q << 2), initial = start;
-        for (let row = 0; row < o; row += MR) {
-          const height = min(MR, o - row);
-          if (other) anyTapTile(height, steps, filter, weightRow, 4, first, other, list, mode, initial, at, yRow, spare);
-          else anyTile(height, width, steps, filter, weightRow, 4, panel, 32, mode, 1, 1, initial, at, yRow, 4, spare);
-          filter += 4 * weightRow;
-          at += 4 * yRow;
-          initial += 16;
-        }
-      }
+    let patches = plain ? x : padded;
+    for (let group = 0; group < groups; group++) {
+      const first = <usize>(group * rowsEach);
+      forwardGroup(
+        patches, taps, weight + (first * k << 2), start + (first << 2), y + (first * positions << 2), rowsEach, k, positions, wo, rowBytes,
+        panel, spare,
+      );
+      patches += <usize>(each * rows * pitch) << 2;
     }
     x += <usize>(c * h * w) << 2;
     y += <usize>(o * positions) << 2;
+  }
+}
+
+/** One image and group: `o` filters of `k` taps over the patches. */
+function forwardGroup(
+  patches: usize, taps: usize, weight: usize, start: usize, y: usize, o: i32, k: i32, positions: i32, wo: i32, rowBytes: usize,
+  panel: usize, spare: usize,
+): void {
+  const direct = o <= DIRECT_ROWS, yRow = <usize>positions << 2, weightRow = <usize>k << 2;
+  for (let from = 0; from < k; from += KC) {
+    const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
+    for (let q = 0; q < positions; q += NR) {
+      const list = taps + (<usize>from << 2), width = min(NR, positions - q);
+      const first = direct ? neighbours(patches, q, positions, wo, rowBytes) : 0;
+      const other = first ? neighbours(patches, q + 4, positions, wo, rowBytes) : 0;
+      if (!other) packPatches(patches, q, positions, wo, rowBytes, list, steps, panel);
+      let filter = weight + (<usize>from << 2), at = y + (<usize>q << 2), initial = start;
+      for (let row = 0; row < o; row += MR) {
+        const height = min(MR, o - row);
+        if (other) anyTapTile(height, steps, filter, weightRow, 4, first, other, list, mode, initial, at, yRow, spare);
+        else anyTile(height, width, steps, filter, weightRow, 4, panel, 32, mode, 1, 1, initial, at, yRow, 4, spare);
+        filter += 4 * weightRow;
+        at += 4 * yRow;
+        initial += 16;
+      }
+    }
   }
 }
 
@@ -124,65 +149,83 @@ export function conv2d_f32_forward(
  */
 export function conv2d_f32_backward_data(
   gradY: usize, weight: usize, gradX: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
-  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32, scratch: usize,
 ): void {
-  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
-  const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
-  if (suitsLanes(n, 1, o, ho, wo, c, h, w, kh, kw, strideH, strideW) && allFinite(weight, o * c * kh * kw)) {
+  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
+  const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
+  const each = o / groups, rowsEach = c / groups, filterEach = each * rowsEach * kh * kw;
+  if (suitsLanes(n, groups, each, ho, wo, rowsEach, h, w, kh, kw, strideH, strideW) && allFinite(weight, groups * filterEach)) {
     const done = convolveLanes(
-      false, n, 1, gradY, o, ho, wo, weight, 0, gradX, c, h, w, kh, kw, strideH, strideW, paddingH, paddingW, 1, 1, scratch,
+      false, n, groups, gradY, each, ho, wo, weight, 0, gradX, rowsEach, h, w, kh, kw,
+      strideH, strideW, paddingH, paddingW, dilationH, dilationW, scratch,
     );
     gradY += <usize>(done * o * ho * wo) << 2;
     gradX += <usize>(done * c * h * w) << 2;
     n -= done;
     if (n == 0) return;
   }
-  const top = (kh - 1) / strideH, left = (kw - 1) / strideW;
+  const top = (kh - 1) * dilationH / strideH, left = (kw - 1) * dilationW / strideW;
   const rows = top + max(ho, (h - 1 + paddingH) / strideH + 1), pitch = left + max(wo, (w - 1 + paddingW) / strideW + 1);
-  const phaseTaps = o * (top + 1) * (left + 1);
+  const phaseTaps = each * kh * kw;
   const spare = scratch, panel = spare + TILE_BYTES, taps = panel + (KC * NR << 2);
-  const filter = taps + floats(phaseTaps), padded = filter + floats(phaseTaps * (c + MR));
-  clear(padded, o * rows * pitch);
+  const filter = taps + floats(phaseTaps), padded = filter + floats(phaseTaps * (rowsEach + MR));
+  clear(padded, each * rows * pitch);
   // Pixels that no tap meets.
-  if (kh < strideH || kw < strideW) clear(gradX, n * c * h * w);
+  if (strideH > 1 || strideW > 1) clear(gradX, n * c * h * w);
   for (let rh = 0; rh < strideH; rh++) {
     for (let rw = 0; rw < strideW; rw++) {
-      const k = listPhase(taps, filter, weight, c, o, kh, kw, strideH, strideW, rh, rw, rows, pitch);
-      // First pixel of the phase, and the row and column of gradY that its first tap meets.
+      // First pixel of the phase, and the row and column of gradY that a tap 0 would meet.
       const y0 = (rh - paddingH % strideH + strideH) % strideH, x0 = (rw - paddingW % strideW + strideW) % strideW;
-      if (k == 0 || y0 >= h || x0 >= w) continue;
+      if (y0 >= h || x0 >= w) continue;
       const origin = padded + (<usize>((top + (y0 + paddingH) / strideH) * pitch + left + (x0 + paddingW) / strideW) << 2);
       const countY = (h - 1 - y0) / strideH + 1, countX = (w - 1 - x0) / strideW + 1;
-      let from = gradY, to = gradX + (<usize>(y0 * w + x0) << 2);
-      for (let image = 0; image < n; image++) {
-        copyPadded(from, o, ho, wo, padded, rows, pitch, top, left, 1);
-        onePhase(origin, countY, countX, pitch, taps, filter, k, c, to, h, w, strideH, strideW, panel, spare);
-        from += <usize>(o * ho * wo) << 2;
-        to += <usize>(c * h * w) << 2;
+      const k = listPhase(taps, each, kh, kw, strideH, strideW, dilationH, dilationW, rh, rw, rows, pitch);
+      if (k == 0) continue;
+      for (let group = 0; group < groups; group++) {
+        const filters = weight + (<usize>(group * filterEach) << 2);
+        packPhase(filter, filters, rowsEach, each, kh, kw, strideH, strideW, dilationH, dilationW, rh, rw);
+        let from = gradY + (<usize>(group * each * ho * wo) << 2), to = gradX + (<usize>(group * rowsEach * h * w + y0 * w + x0) << 2);
+        for (let image = 0; image < n; image++) {
+          copyPadded(from, each, ho, wo, padded, rows, pitch, top, left, 1);
+          onePhase(origin, countY, countX, pitch, taps, filter, k, rowsEach, to, h, w, strideH, strideW, panel, spare);
+          from += <usize>(o * ho * wo) << 2;
+          to += <usize>(c * h * w) << 2;
+        }
       }
     }
   }
 }
 
-/** Lists the taps (o, i, j) of a phase and packs their weights in row panels of four channels; returns the number of taps. */
+/** Lists the taps (o, i, j) of a phase: those that leave no remainder. Returns how many there are. */
 function listPhase(
-  taps: usize, filter: usize, weight: usize, c: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, rh: i32, rw: i32,
-  rows: i32, pitch: i32,
+  taps: usize, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32, rh: i32, rw: i32, rows: i32, pitch: i32,
 ): i32 {
   let k = 0;
   for (let channel = 0; channel < o; channel++) {
-    for (let i = 0; rh + i * strideH < kh; i++) {
-      for (let j = 0; rw + j * strideW < kw; j++) {
-        store<i32>(taps + (<usize>k << 2), (channel * rows * pitch - i * pitch - j) << 2);
+    for (let i = 0; i < kh; i++) {
+      if (i * dilationH % strideH != rh) continue;
+      for (let j = 0; j < kw; j++) {
+        if (j * dilationW % strideW != rw) continue;
+        const row = channel * rows - i * dilationH / strideH;
+        store<i32>(taps + (<usize>k << 2), (row * pitch - j * dilationW / strideW) << 2);
         k++;
       }
     }
   }
+  return k;
+}
+
+/** Packs the weights of a phase in row panels of four channels. */
+function packPhase(
+  filter: usize, weight: usize, c: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32, rh: i32, rw: i32,
+): void {
   const channelBytes = <usize>(kh * kw) << 2;
   for (let row = 0; row < c; row += MR) {
     for (let channel = 0; channel < o; channel++) {
-      for (let i = rh; i < kh; i += strideH) {
-        for (let j = rw; j < kw; j += strideW) {
+      for (let i = 0; i < kh; i++) {
+        if (i * dilationH % strideH != rh) continue;
+        for (let j = 0; j < kw; j++) {
+          if (j * dilationW % strideW != rw) continue;
           let from = weight + <usize>(channel * c + row) * channelBytes + (<usize>(i * kw + j) << 2);
           for (let lane = 0; lane < MR; lane++) {
             store<f32>(filter, row + lane < c ? load<f32>(from) : 0);
@@ -193,7 +236,6 @@ function listPhase(
       }
     }
   }
-  return k;
 }
 
 /** The pixels of one phase of one image: `countY` x `countX` pixels, strideH and strideW apart, the first one at `to`. */
@@ -236,56 +278,70 @@ function onePhase(
 
 export function conv2d_f32_backward_filter(
   x: usize, gradY: usize, gradWeight: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
-  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, scratch: usize,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32, scratch: usize,
 ): void {
-  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW);
-  const ho = outputs(h, kh, strideH, paddingH), wo = outputs(w, kw, strideW, paddingW);
-  const positions = ho * wo, k = c * kh * kw;
-  if (suitsFilterLanes(n, 1, c, h + 2 * paddingH, w + 2 * paddingW, o, ho, wo, kh, kw, 1)) {
-    filterLanes(n, 1, x, c, h, w, gradY, o, ho, wo, gradWeight, kh, kw, strideH, strideW, paddingH, paddingW, 1, scratch);
+  check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
+  const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
+  const positions = ho * wo, each = c / groups, columnsEach = o / groups, k = each * kh * kw;
+  if (suitsFilterLanes(n, groups, each, h + 2 * paddingH, w + 2 * paddingW, columnsEach, ho, wo, kh, kw, dilationW)) {
+    filterLanes(
+      n, groups, x, each, h, w, gradY, columnsEach, ho, wo, gradWeight, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, scratch,
+    );
     return;
   }
   const plain = isPlain(strideW, paddingH, paddingW);
   const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
-  const tapPanels = (k + MR - 1) / MR, outPanels = (o + NR - 1) / NR;
-  const taps = scratch, sums = taps + floats(k + MR), columns = sums + <usize>(tapPanels * outPanels) * TILE_BYTES;
+  const tapPanels = (k + MR - 1) / MR, outPanels = (columnsEach + NR - 1) / NR, groupSums = <usize>(tapPanels * outPanels) * TILE_BYTES;
+  const taps = scratch, sums = taps + floats(k + MR), columns = sums + <usize>groups * groupSums;
   const padded = columns + <usize>positions * 32;
-  listTaps(taps, c, kh, kw, rows, pitch, strideW);
+  listTaps(taps, each, kh, kw, rows, pitch, strideW, dilationH, dilationW);
   // The last panel's missing taps repeat the last tap; their sums are thrown away.
   for (let t = k; t < tapPanels * MR; t++) store<i32>(taps + (<usize>t << 2), load<i32>(taps + (<usize>(k - 1) << 2)));
-  clear(sums, tapPanels * outPanels * MR * NR);
+  clear(sums, groups * tapPanels * outPanels * MR * NR);
   if (!plain) clear(padded, c * rows * pitch);
-  const rowBytes = <usize>(strideH * pitch) << 2, jump = rowBytes - (<usize>wo << 2);
-  const blockRows = max(1, KC / wo);
+  const rowBytes = <usize>(strideH * pitch) << 2;
   for (let image = 0; image < n; image++) {
     if (!plain) copyPadded(x, c, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
-    const patches = plain ? x : padded;
-    let sum = sums;
-    for (let left = 0; left < o; left += NR) {
-      const gradient = gradY + (<usize>(left * positions) << 2), lanes = o - left;
-      packTransposed(gradient, <usize>positions << 2, lanes, positions, columns, 32);
-      if (lanes > 4) packTransposed(gradient + (<usize>positions << 4), <usize>positions << 2, lanes - 4, positions, columns + 16, 32);
-      for (let row = 0; row < ho; row += blockRows) {
-        const origin = patches + <usize>row * rowBytes, column = columns + <usize>(row * wo) * 32;
-        const runs = min(blockRows, ho - row);
-        for (let t = 0; t < tapPanels; t++) {
-          const four = taps + (<usize>t << 4);
-          tile(
-            runs, wo, origin + load<usize>(four), origin + load<usize>(four, 4), origin + load<usize>(four, 8),
-            origin + load<usize>(four, 12), 4, jump, column, 32, UPDATE, 1, 1, zeros, sum + <usize>t * TILE_BYTES, 32,
-          );
-        }
-      }
-      sum += <usize>tapPanels * TILE_BYTES;
+    let patches = plain ? x : padded, sum = sums;
+    for (let group = 0; group < groups; group++) {
+      filterGroup(patches, gradY, sum, taps, tapPanels, columnsEach, ho, wo, rowBytes, columns);
+      patches += <usize>(each * rows * pitch) << 2;
+      gradY += <usize>(columnsEach * positions) << 2;
+      sum += groupSums;
     }
     x += <usize>(c * h * w) << 2;
-    gradY += <usize>(o * positions) << 2;
   }
-  for (let left = 0; left < o; left++) {
-    const panel = sums + <usize>(left / NR * tapPanels) * TILE_BYTES + (<usize>(left % NR) << 2);
-    for (let t = 0; t < k; t++) {
-      store<f32>(gradWeight, load<f32>(panel + (<usize>t << 5)));
-      gradWeight += 4;
+  for (let group = 0; group < groups; group++) {
+    for (let left = 0; left < columnsEach; left++) {
+      const panel = sums + <usize>group * groupSums + <usize>(left / NR * tapPanels) * TILE_BYTES + (<usize>(left % NR) << 2);
+      for (let t = 0; t < k; t++) {
+        store<f32>(gradWeight, load<f32>(panel + (<usize>t << 5)));
+        gradWeight += 4;
+      }
     }
+  }
+}
+
+/** One image and group: adds the block sums of `o` channels to the running sums. */
+function filterGroup(
+  patches: usize, gradY: usize, sum: usize, taps: usize, tapPanels: i32, o: i32, ho: i32, wo: i32, rowBytes: usize, columns: usize,
+): void {
+  const positions = ho * wo, jump = rowBytes - (<usize>wo << 2), blockRows = max(1, KC / wo);
+  for (let left = 0; left < o; left += NR) {
+    const gradient = gradY + (<usize>(left * positions) << 2), lanes = o - left;
+    packTransposed(gradient, <usize>positions << 2, lanes, positions, columns, 32);
+    if (lanes > 4) packTransposed(gradient + (<usize>positions << 4), <usize>positions << 2, lanes - 4, positions, columns + 16, 32);
+    for (let row = 0; row < ho; row += blockRows) {
+      const origin = patches + <usize>row * rowBytes, column = columns + <usize>(row * wo) * 32;
+      const runs = min(blockRows, ho - row);
+      for (let t = 0; t < tapPanels; t++) {
+        const four = taps + (<usize>t << 4);
+        tile(
+          runs, wo, origin + load<usize>(four), origin + load<usize>(four, 4), origin + load<usize>(four, 8),
+          origin + load<usize>(four, 12), 4, jump, column, 32, UPDATE, 1, 1, zeros, sum + <usize>t * TILE_BYTES, 32,
+        );
+      }
+    }
+    sum += <usize>tapPanels * TILE_BYTES;
   }
 }

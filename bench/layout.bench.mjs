@@ -42,7 +42,7 @@ export default function layout({ seconds }) {
     const x = Float32Array.from({ length: n * c * h * h }, (_, i) => Math.sin(i));
     const weight = Float32Array.from({ length: o * c * kernel * kernel }, (_, i) => Math.cos(i));
     const y = Float32Array.from({ length: n * o * ho * ho }, (_, i) => Math.sin(3 * i));
-    const sizes = [n, c, h, h, o, kernel, kernel, stride, stride, padding, padding, at.scratch];
+    const sizes = [n, c, h, h, o, kernel, kernel, stride, stride, padding, padding, 1, 1, 1, at.scratch];
     const fill = (chw) => {
       view(chw ? nchw : nhwc, at.x, x.length).set(chw ? x : permute(x, [n, c, h, h], [0, 2, 3, 1]));
       view(chw ? nchw : nhwc, at.weight, weight.length).set(

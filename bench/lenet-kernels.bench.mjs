@@ -27,7 +27,7 @@ export default async function lenetKernels({ seconds }) {
     const rows = [];
     for (const { name, c, h, o, padding, needsData } of convolutions) {
       const ho = h + 2 * padding - 4;
-      const sizes = [n, c, h, h, o, 5, 5, 1, 1, padding, padding];
+      const sizes = [n, c, h, h, o, 5, 5, 1, 1, padding, padding, 1, 1, 1];
       const work = 2 * n * o * ho * ho * c * 25;
       const add = (what, kernel, values) => rows.push(row(`${name} ${what}`, work, () => callPointers(kernel, values)));
       add('forward', kernels.conv2d_f32_forward, [x, weight, weight, result, ...sizes]);

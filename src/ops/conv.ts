@@ -63,7 +63,7 @@ function sizesOf(x: Tensor, weight: Tensor, { stride, padding }: Window): Sizes 
 
 /** The numbers that all three kernels take behind their buffers. */
 function sizeValues({ x, weight, stride, padding }: Sizes): number[] {
-  return [x[0]!, x[1]!, x[2]!, x[3]!, weight[0]!, weight[2]!, weight[3]!, ...stride, ...padding];
+  return [x[0]!, x[1]!, x[2]!, x[3]!, weight[0]!, weight[2]!, weight[3]!, ...stride, ...padding, 1, 1, 1];
 }
 
 export const conv2dOp: Op<Window> = defineOp({

@@ -25,7 +25,12 @@ interface Sizes {
   readonly strideW: number;
   readonly paddingH: number;
   readonly paddingW: number;
+  readonly dilationH: number;
+  readonly dilationW: number;
+  readonly groups: number;
 }
+
+const plain = { dilationH: 1, dilationW: 1, groups: 1 };
 
 const grid = samples[0]!.grid as unknown as readonly Sizes[];
 const anySizes = samples[0]!.numbers as unknown as fc.Arbitrary<Sizes>;
@@ -42,11 +47,11 @@ function draw(s: Sizes, seed: number, whole: boolean): Data {
   const random = new Random(seed);
   const floats = (length: number) =>
     Float32Array.from({ length }, () => (whole ? random.below(9) - 4 : random.normal()));
-  const ho = conv.convolutionOutputs(s.h, s.kh, s.strideH, s.paddingH);
-  const wo = conv.convolutionOutputs(s.w, s.kw, s.strideW, s.paddingW);
+  const ho = conv.convolutionOutputs(s.h, s.kh, s.strideH, s.paddingH, s.dilationH);
+  const wo = conv.convolutionOutputs(s.w, s.kw, s.strideW, s.paddingW, s.dilationW);
   return {
     x: floats(s.n * s.c * s.h * s.w),
-    weight: floats(s.o * s.c * s.kh * s.kw),
+    weight: floats((s.o * s.c * s.kh * s.kw) / s.groups),
     bias: floats(s.o),
     gradY: floats(s.n * s.o * ho * wo),
   };
@@ -79,22 +84,25 @@ interface Truth {
 /** The three results (of `x`, `weight` and `gradY`) from one naive loop over all products that exist; with absolute values, their sizes. */
 function naive(s: Sizes, { x, weight, gradY }: Data, absolute: boolean): Truth {
   const value = (v: number) => (absolute ? Math.abs(v) : v);
-  const ho = conv.convolutionOutputs(s.h, s.kh, s.strideH, s.paddingH);
-  const wo = conv.convolutionOutputs(s.w, s.kw, s.strideW, s.paddingW);
+  const ho = conv.convolutionOutputs(s.h, s.kh, s.strideH, s.paddingH, s.dilationH);
+  const wo = conv.convolutionOutputs(s.w, s.kw, s.strideW, s.paddingW, s.dilationW);
   const y = new Float64Array(gradY.length);
   const gradX = new Float64Array(x.length);
   const gradWeight = new Float64Array(weight.length);
+  const each = s.c / s.groups;
   for (let image = 0; image < s.n; image++)
     for (let out = 0; out < s.o; out++)
-      for (let c = 0; c < s.c; c++)
+      for (let channel = 0; channel < each; channel++)
         for (let row = 0; row < s.h; row++)
           for (let column = 0; column < s.w; column++)
             for (let i = 0; i < s.kh; i++)
               for (let j = 0; j < s.kw; j++) {
-                const [p, q] = [(row + s.paddingH - i) / s.strideH, (column + s.paddingW - j) / s.strideW];
+                const p = (row + s.paddingH - i * s.dilationH) / s.strideH;
+                const q = (column + s.paddingW - j * s.dilationW) / s.strideW;
+                const c = Math.floor((out * s.groups) / s.o) * each + channel;
                 if (!Number.isInteger(p) || !Number.isInteger(q) || p < 0 || q < 0 || p >= ho || q >= wo) continue;
                 const inX = ((image * s.c + c) * s.h + row) * s.w + column;
-                const inW = ((out * s.c + c) * s.kh + i) * s.kw + j;
+                const inW = ((out * each + channel) * s.kh + i) * s.kw + j;
                 const inY = ((image * s.o + out) * ho + p) * wo + q;
                 y[inY]! += value(weight[inW]! * x[inX]!);
                 gradX[inX]! += value(weight[inW]! * gradY[inY]!);
@@ -212,7 +220,20 @@ describe('conv2d_f32', () => {
   });
 
   it('multiplies weights with the zeros of the padding, as PyTorch does', () => {
-    const s: Sizes = { n: 1, c: 1, h: 2, w: 2, o: 1, kh: 3, kw: 3, strideH: 1, strideW: 1, paddingH: 1, paddingW: 1 };
+    const s: Sizes = {
+      n: 1,
+      c: 1,
+      h: 2,
+      w: 2,
+      o: 1,
+      kh: 3,
+      kw: 3,
+      strideH: 1,
+      strideW: 1,
+      paddingH: 1,
+      paddingW: 1,
+      ...plain,
+    };
     const weight = new Float32Array(9).fill(1);
     weight[0] = Infinity;
     const x = Float32Array.of(1, 2, 3, 4);
@@ -222,7 +243,20 @@ describe('conv2d_f32', () => {
   });
 
   it('gives the bits of the reference in a batch with finite weights, whatever the images hold; and with one infinite weight', () => {
-    const s: Sizes = { n: 9, c: 2, h: 5, w: 6, o: 3, kh: 3, kw: 3, strideH: 1, strideW: 1, paddingH: 1, paddingW: 1 };
+    const s: Sizes = {
+      n: 9,
+      c: 2,
+      h: 5,
+      w: 6,
+      o: 3,
+      kh: 3,
+      kw: 3,
+      strideH: 1,
+      strideW: 1,
+      paddingH: 1,
+      paddingW: 1,
+      ...plain,
+    };
     const data = draw(s, 17, false);
     const strange = [Number.NaN, Infinity, -Infinity, -0, 0, 1e-40, -3e38];
     for (const array of [data.x, data.gradY])
@@ -245,7 +279,20 @@ describe('conv2d_f32', () => {
   });
 
   it('refuses sizes outside its contract instead of running wild', () => {
-    const s: Sizes = { n: 1, c: 1, h: 2, w: 2, o: 1, kh: 2, kw: 2, strideH: 1, strideW: 1, paddingH: 0, paddingW: 0 };
+    const s: Sizes = {
+      n: 1,
+      c: 1,
+      h: 2,
+      w: 2,
+      o: 1,
+      kh: 2,
+      kw: 2,
+      strideH: 1,
+      strideW: 1,
+      paddingH: 0,
+      paddingW: 0,
+      ...plain,
+    };
     const data = {
       x: new Float32Array(64),
       weight: new Float32Array(64),
@@ -261,6 +308,10 @@ describe('conv2d_f32', () => {
       { c: 0 },
       { o: 0 },
       { h: 0 },
+      { dilationH: 2 },
+      { dilationW: 0 },
+      { groups: 2 },
+      { groups: 0 },
     ]) {
       for (const call of [forward, backwardData, backwardFilter])
         expect(() => call({ ...s, ...wrong }, data), JSON.stringify(wrong)).toThrow(

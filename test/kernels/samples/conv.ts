@@ -9,6 +9,7 @@ function call(
   [kh, kw]: readonly number[],
   [strideH, strideW]: readonly number[],
   [paddingH, paddingW]: readonly number[],
+  { dilation: [dilationH, dilationW] = [1, 1], groups = 1 }: { dilation?: readonly number[]; groups?: number } = {},
 ): Numbers {
   return {
     n,
@@ -22,6 +23,9 @@ function call(
     strideW: strideW!,
     paddingH: paddingH!,
     paddingW: paddingW!,
+    dilationH: dilationH!,
+    dilationW: dilationW!,
+    groups,
   };
 }
 
@@ -62,6 +66,20 @@ const grid = [
   call(4, [2, 3, 3], 2, [2, 2], [3, 3], [4, 4]),
   call(9, [4, 7, 9], 4, one, [2, 2], none),
   call(4, [65, 3, 3], 2, [3, 3], one, [2, 2]),
+  // Dilation, alone and against strides with and without a common divisor; kernels as long as the padded image; groups, one by one and in batches.
+  ...[1, 5].flatMap((n) => [
+    call(n, [2, 9, 10], 3, [3, 3], one, [2, 2], { dilation: [2, 2] }),
+    call(n, [2, 9, 10], 3, [3, 2], [2, 3], [1, 2], { dilation: [2, 3] }),
+    call(n, [3, 11, 12], 5, [2, 3], [4, 4], [3, 0], { dilation: [6, 3] }),
+    call(n, [1, 7, 5], 2, [3, 3], one, none, { dilation: [3, 2] }),
+    call(n, [6, 5, 6], 4, [3, 3], one, [1, 1], { groups: 2 }),
+    call(n, [6, 5, 9], 12, [2, 3], [2, 1], [1, 1], { groups: 3, dilation: [1, 2] }),
+    call(n, [5, 6, 7], 5, [3, 3], one, [1, 1], { groups: 5 }),
+    call(n, [3, 6, 9], 6, [5, 5], [2, 2], [2, 2], { groups: 3 }),
+    call(n, [58, 4, 9], 10, [3, 3], one, [1, 1], { groups: 2 }),
+    call(n, [4, 5, 16], 40, [3, 3], one, [1, 1], { groups: 2 }),
+    call(n, [7, 8, 9], 7, [3, 4], [2, 2], [1, 1], { groups: 7, dilation: [1, 2] }),
+  ]),
 ];
 
 const numbers = fc
@@ -79,12 +97,31 @@ const numbers = fc
     paddingW: fc.nat(3),
     restH: fc.nat(2),
     restW: fc.nat(2),
+    dilationH: fc.integer({ min: 1, max: 3 }),
+    dilationW: fc.integer({ min: 1, max: 3 }),
+    groups: fc.integer({ min: 1, max: 3 }),
   })
   // Built from the output, so that every kernel fits; `rest` rows and columns at the end are reached by no tap.
   .map(({ ho, wo, restH, restW, ...sizes }) => ({
     ...sizes,
-    h: Math.max(1, (ho - 1) * sizes.strideH + sizes.kh - 2 * sizes.paddingH + Math.min(restH, sizes.strideH - 1)),
-    w: Math.max(1, (wo - 1) * sizes.strideW + sizes.kw - 2 * sizes.paddingW + Math.min(restW, sizes.strideW - 1)),
+    c: sizes.c * sizes.groups,
+    o: sizes.o * sizes.groups,
+    h: Math.max(
+      1,
+      (ho - 1) * sizes.strideH +
+        sizes.dilationH * (sizes.kh - 1) +
+        1 -
+        2 * sizes.paddingH +
+        Math.min(restH, sizes.strideH - 1),
+    ),
+    w: Math.max(
+      1,
+      (wo - 1) * sizes.strideW +
+        sizes.dilationW * (sizes.kw - 1) +
+        1 -
+        2 * sizes.paddingW +
+        Math.min(restW, sizes.strideW - 1),
+    ),
   }));
 
 // At most 8200 products of at most 16, so every sum of whole numbers stays below 2^24.

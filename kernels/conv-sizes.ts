@@ -1,0 +1,131 @@
+/** @file The sizes of a two-dimensional convolution, and the working memory that assembly/conv.ts lays out for it. */
+import { blockLength } from './blocks.ts';
+import type { Sizes } from './define.ts';
+
+/** The sizes that all three kernels take, by name. */
+export interface ConvSizes {
+  readonly n: number;
+  readonly c: number;
+  readonly h: number;
+  readonly w: number;
+  readonly o: number;
+  readonly kh: number;
+  readonly kw: number;
+  readonly strideH: number;
+  readonly strideW: number;
+  readonly paddingH: number;
+  readonly paddingW: number;
+  readonly dilationH: number;
+  readonly dilationW: number;
+  readonly groups: number;
+}
+
+/** Height and width. */
+type Plane = readonly [height: number, width: number];
+
+/** The sizes of a call as their own type. */
+export const convSizes = (values: Sizes): ConvSizes => values as unknown as ConvSizes;
+
+/**
+ * Outputs along one dimension: floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1.
+ *
+ * @example
+ * convolutionOutputs(28, 5, 1, 2); // => 28
+ */
+export function convolutionOutputs(
+  size: number,
+  kernel: number,
+  stride: number,
+  padding: number,
+  dilation = 1,
+): number {
+  return Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
+}
+
+/** Height and width of the output. */
+export function outputPlane(s: ConvSizes): Plane {
+  return [
+    convolutionOutputs(s.h, s.kh, s.strideH, s.paddingH, s.dilationH),
+    convolutionOutputs(s.w, s.kw, s.strideW, s.paddingW, s.dilationW),
+  ];
+}
+
+/** Elements of y and gradY. */
+export function outputLength(values: Sizes): number {
+  const s = convSizes(values);
+  const [ho, wo] = outputPlane(s);
+  return s.n * s.o * ho * wo;
+}
+
+/** Elements of the weight and its gradient. */
+export function weightLength(values: Sizes): number {
+  const s = convSizes(values);
+  return s.o * (s.c / s.groups) * s.kh * s.kw;
+}
+
+/** Bytes of `count` floats, rounded up to a vector, as the kernels lay their regions out. */
+const floatBytes = (count: number): number => Math.ceil(count / 4) * 16;
+const tileBytes = 128;
+const panelBytes = 32 * blockLength;
+
+/** One padded image, its rows rounded up to a multiple of the stride. */
+function paddedBytes({ c, h, w, strideW, paddingH, paddingW }: ConvSizes): number {
+  return floatBytes(c * (h + 2 * paddingH) * Math.ceil((w + 2 * paddingW) / strideW) * strideW);
+}
+
+/** What assembly/conv-lanes.ts needs, per group from `channels` source planes to `rows` result planes; 0 where it is not used. */
+function laneBytes(s: ConvSizes, channels: number, [hs, ws]: Plane, rows: number, [h, w]: Plane): number {
+  const taps = channels * s.kh * s.kw;
+  const quads = s.groups * Math.ceil(rows / 4);
+  const rowBound = Math.min(h, 2 * s.kh + s.strideH);
+  const columnBound = Math.min(w, 2 * s.kw + s.strideW);
+  const pairs = rowBound * columnBound;
+  const lists = pairs * (4 + 8 * Math.ceil(taps / blockLength)) + 8 * pairs * taps + 16;
+  const weights = taps * quads * 64;
+  const pixels = s.groups * channels * hs * ws * 32;
+  if (s.n < 4 || weights > 2 ** 18 || pixels > 2 ** 18 || lists > 2 ** 19) return 0;
+  const lines = 8 * (h + w) + 16 * (rowBound + columnBound);
+  const sums = 128 * w * Math.min(h, Math.max(1, Math.floor(2 ** 15 / (128 * w))));
+  return weights + quads * 64 + lines + floatBytes(pairs) + Math.ceil(lists / 16) * 16 + pixels + sums;
+}
+
+/** What assembly/filter-lanes.ts needs; 0 where it is not used. */
+function filterLaneBytes(s: ConvSizes): number {
+  const [ho, wo] = outputPlane(s);
+  const blocks = Math.ceil(ho / Math.max(1, Math.floor(blockLength / wo)));
+  const sums = (blocks * s.o * s.c * s.kh * s.kw * 16) / s.groups;
+  const pixels = s.c * (s.h + 2 * s.paddingH) * (s.w + 2 * s.paddingW) * 16;
+  return s.n < 3 || sums > 2 ** 18 || pixels > 2 ** 18 ? 0 : ho * wo * 32 + sums + pixels;
+}
+
+/** Working memory of the forward kernel. */
+export function forwardScratch(values: Sizes): number {
+  const s = convSizes(values);
+  const each = s.c / s.groups;
+  const image = tileBytes + panelBytes + floatBytes(s.o + 4) + floatBytes(each * s.kh * s.kw) + paddedBytes(s);
+  return Math.max(image, laneBytes(s, each, [s.h, s.w], s.o / s.groups, outputPlane(s)));
+}
+
+/** Working memory of the data gradient. */
+export function dataScratch(values: Sizes): number {
+  const s = convSizes(values);
+  const [ho, wo] = outputPlane(s);
+  const [each, rowsEach] = [s.o / s.groups, s.c / s.groups];
+  const top = Math.floor(((s.kh - 1) * s.dilationH) / s.strideH);
+  const left = Math.floor(((s.kw - 1) * s.dilationW) / s.strideW);
+  const rows = top + Math.max(ho, Math.floor((s.h - 1 + s.paddingH) / s.strideH) + 1);
+  const columns = left + Math.max(wo, Math.floor((s.w - 1 + s.paddingW) / s.strideW) + 1);
+  const taps = each * s.kh * s.kw;
+  const packed = floatBytes(taps) + floatBytes(taps * (rowsEach + 4));
+  const image = tileBytes + panelBytes + packed + floatBytes(each * rows * columns);
+  return Math.max(image, laneBytes(s, each, [ho, wo], rowsEach, [s.h, s.w]));
+}
+
+/** Working memory of the filter gradient. */
+export function filterScratch(values: Sizes): number {
+  const s = convSizes(values);
+  const [ho, wo] = outputPlane(s);
+  const taps = (s.c / s.groups) * s.kh * s.kw;
+  const sums = s.groups * Math.ceil(taps / 4) * Math.ceil(s.o / s.groups / 8) * tileBytes;
+  return Math.max(floatBytes(taps + 4) + sums + ho * wo * 32 + paddedBytes(s), filterLaneBytes(s));
+}
