@@ -31,10 +31,9 @@ const convolution = ({ n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, grou
 const conv2d = (prefix) => (shape) => {
   const { numbers, flops, floats } = convolution(shape);
   const depthwise = shape.groups > 1;
-  const family = depthwise ? 'depthwise_conv2d_f32' : 'conv2d_f32';
   const names = { forward: ['y'], 'backward-data': ['gradX'], 'backward-filter': ['gradWeight'] };
   const whats = shape.what === 'all' ? Object.keys(names) : [shape.what];
-  const calls = whats.map((what) => ({ kernel: `${prefix}${family}_${what.replace('-', '_')}`, numbers }));
+  const calls = whats.map((what) => ({ kernel: `${prefix}conv2d_f32_${what.replace('-', '_')}`, numbers }));
   return {
     calls,
     output: names[whats[0]][0],

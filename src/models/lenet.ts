@@ -1,5 +1,6 @@
 /** @file LeNet-5 for 28 x 28 images. */
-import { Conv2d, Linear } from '../nn/layers.ts';
+import { Conv2d } from '../nn/conv.ts';
+import { Linear } from '../nn/layers.ts';
 import { Sequential } from '../nn/sequential.ts';
 import { Flatten, MaxPool2d, Tanh } from '../nn/stateless.ts';
 

@@ -4,7 +4,17 @@ import type { Pair } from '../ops/conv.ts';
 import type { GeluOptions, SoftplusOptions } from '../ops/gelu.ts';
 import type { MaxPool2dOptions } from '../ops/pool.ts';
 import { GELU, SiLU, Softplus } from './activations.ts';
-import { Conv2d, type Conv2dLayerOptions, Linear } from './layers.ts';
+import {
+  Conv1d,
+  type Conv1dLayerOptions,
+  Conv2d,
+  type Conv2dLayerOptions,
+  ConvTranspose1d,
+  type ConvTranspose1dLayerOptions,
+  ConvTranspose2d,
+  type ConvTranspose2dLayerOptions,
+} from './conv.ts';
+import { Linear } from './layers.ts';
 import { CrossEntropyLoss, type CrossEntropyLossOptions, MSELoss } from './loss.ts';
 import type { Module } from './module.ts';
 import { Sequential } from './sequential.ts';
@@ -20,18 +30,34 @@ interface LinearArguments {
   readonly bias: boolean;
 }
 
-interface Conv2dArguments {
+interface ConvArguments<Kernel, Options> {
   readonly inChannels: number;
   readonly outChannels: number;
-  readonly kernelSize: Pair;
-  readonly options: Conv2dLayerOptions;
+  readonly kernelSize: Kernel;
+  readonly options: Options;
 }
 
 /** What each built-in type is built by. */
 export const builders: Readonly<Record<string, Builder>> = {
   Linear: ({ inFeatures, outFeatures, bias }: LinearArguments) => new Linear(inFeatures, outFeatures, { bias }),
-  Conv2d: ({ inChannels, outChannels, kernelSize, options }: Conv2dArguments) =>
+  Conv1d: ({ inChannels, outChannels, kernelSize, options }: ConvArguments<number, Conv1dLayerOptions>) =>
+    new Conv1d(inChannels, outChannels, kernelSize, options),
+  Conv2d: ({ inChannels, outChannels, kernelSize, options }: ConvArguments<Pair, Conv2dLayerOptions>) =>
     new Conv2d(inChannels, outChannels, kernelSize, options),
+  ConvTranspose1d: ({
+    inChannels,
+    outChannels,
+    kernelSize,
+    options,
+  }: ConvArguments<number, ConvTranspose1dLayerOptions>) =>
+    new ConvTranspose1d(inChannels, outChannels, kernelSize, options),
+  ConvTranspose2d: ({
+    inChannels,
+    outChannels,
+    kernelSize,
+    options,
+  }: ConvArguments<Pair, ConvTranspose2dLayerOptions>) =>
+    new ConvTranspose2d(inChannels, outChannels, kernelSize, options),
   MaxPool2d: ({ kernelSize, options }: { kernelSize: Pair; options: MaxPool2dOptions }) =>
     new MaxPool2d(kernelSize, options),
   Sequential: ({ modules }: { modules: readonly ModuleSpec[] }, build) => new Sequential(...modules.map(build)),

@@ -2,8 +2,18 @@
 import '../install.ts';
 
 export { GELU, SiLU, Softplus } from './activations.ts';
+export {
+  Conv1d,
+  type Conv1dLayerOptions,
+  Conv2d,
+  type Conv2dLayerOptions,
+  ConvTranspose1d,
+  type ConvTranspose1dLayerOptions,
+  ConvTranspose2d,
+  type ConvTranspose2dLayerOptions,
+} from './conv.ts';
 export * as functional from './functional.ts';
-export { Conv2d, type Conv2dLayerOptions, Linear, type LinearOptions } from './layers.ts';
+export { Linear, type LinearOptions } from './layers.ts';
 export { CrossEntropyLoss, type CrossEntropyLossOptions, Loss, MSELoss } from './loss.ts';
 export { Module, type StateDict } from './module.ts';
 export { Sequential } from './sequential.ts';

@@ -17,12 +17,22 @@ export interface Window {
   readonly padding: readonly [number, number];
 }
 
+/** Steps of a convolution's window, the distance of its taps, and its groups of channels. */
+export interface ConvWindow extends Window {
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+}
+
 /** Options of `conv2d`. */
 export interface Conv2dOptions {
   /** Step of the window; default 1. */
   readonly stride?: Pair;
   /** Zeros around the image, on each side; default 0. */
   readonly padding?: Pair;
+  /** Distance of neighbouring taps; default 1. */
+  readonly dilation?: Pair;
+  /** Groups of channels that do not see each other; divides both numbers of channels; default 1. */
+  readonly groups?: number;
 }
 
 /** Both numbers of a pair, checked to be whole and at least `least`. */
@@ -37,19 +47,34 @@ export function pair(op: string, name: string, value: Pair, least: number): read
   return both;
 }
 
-/** Positions of a window of `kernel` in a padded length: floor((size + 2 padding - kernel) / stride) + 1. */
-export function windowCount(op: string, size: number, kernel: number, stride: number, padding: number): number {
-  const room = size + 2 * padding - kernel;
+/** A number of groups, checked. */
+export function groupCount(op: string, groups: number): number {
+  if (Number.isInteger(groups) && groups >= 1) return groups;
+  throw new ArgumentError(`${op}: groups must be a whole number >= 1, got ${groups}. Check groups.`, { groups });
+}
+
+/** Positions of a window in a padded length: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */
+export function windowCount(
+  op: string,
+  size: number,
+  kernel: number,
+  stride: number,
+  padding: number,
+  dilation = 1,
+): number {
+  const reach = dilation * (kernel - 1) + 1;
+  const room = size + 2 * padding - reach;
   if (room < 0) {
     throw new ShapeError(
-      `${op}: the window must fit into the padded image, got a window of ${kernel} for ${size} + 2 * ${padding}. Add padding.`,
+      `${op}: the window must fit into the padded image, got a window of ${reach} for ${size} + 2 * ${padding}. Add padding.`,
       { size, kernel, padding },
     );
   }
   return Math.floor(room / stride) + 1;
 }
 
-interface Sizes extends Window {
+/** Attributes of the two gradients: what their inputs' shapes do not say. */
+export interface ConvSizes extends ConvWindow {
   /** Of the image. */
   readonly x: Shape;
   /** Of the filters. */
@@ -57,24 +82,36 @@ interface Sizes extends Window {
 }
 
 // Written out: spreading an object into a literal cost a new hidden class each time, 360 bytes a step until V8's next full collection.
-function sizesOf(x: Tensor, weight: Tensor, { stride, padding }: Window): Sizes {
-  return { x: x.shape, weight: weight.shape, stride, padding };
+function sizesOf(x: Tensor, weight: Tensor, { stride, padding, dilation, groups }: ConvWindow): ConvSizes {
+  return { x: x.shape, weight: weight.shape, stride, padding, dilation, groups };
 }
 
 /** The numbers that all three kernels take behind their buffers. */
-function sizeValues({ x, weight, stride, padding }: Sizes): number[] {
-  return [x[0]!, x[1]!, x[2]!, x[3]!, weight[0]!, weight[2]!, weight[3]!, ...stride, ...padding, 1, 1, 1];
+function sizeValues({ x, weight, stride, padding, dilation, groups }: ConvSizes): number[] {
+  const images = [x[0]!, x[1]!, x[2]!, x[3]!, weight[0]!, weight[2]!, weight[3]!];
+  return [...images, ...stride, ...padding, ...dilation, groups];
 }
 
-export const conv2dOp: Op<Window> = defineOp({
+/** The kernels have no sums over nothing. */
+function checkNotEmpty(x: Shape, weight: Shape): void {
+  if ([...x.slice(1), ...weight].every((size) => size > 0)) return;
+  throw new ShapeError(
+    `conv2d: channels, image and window must not be empty, got ${formatShape(x)} and ${formatShape(weight)}. Check the sizes.`,
+    { x, weight },
+  );
+}
+
+export const conv2dOp: Op<ConvWindow> = defineOp({
   name: 'conv2d',
-  shape: ([x, weight, bias], { stride, padding }) => {
-    if (x.length !== 4 || weight.length !== 4 || x[1] !== weight[1]) {
+  shape: ([x, weight, bias], { stride, padding, dilation, groups }) => {
+    if (x.length !== 4 || weight.length !== 4 || x[1] !== weight[1]! * groups || weight[0]! % groups !== 0) {
       throw new ShapeError(
-        `conv2d: x must be [N, C, H, W] and weight [O, C, kH, kW], got ${formatShape(x)} and ${formatShape(weight)}. Check the channels.`,
-        { x, weight },
+        `conv2d: x must be [N, C, H, W] and weight [O, C / groups, kH, kW] with groups dividing O, got ${formatShape(x)}, ` +
+          `${formatShape(weight)} and ${groups} groups. Check the channels.`,
+        { x, weight, groups },
       );
     }
+    checkNotEmpty(x, weight);
     if (bias !== undefined && (bias.length !== 1 || bias[0] !== weight[0])) {
       throw new ShapeError(
         `conv2d: bias must be [O], got ${formatShape(bias)} for weight ${formatShape(weight)}. Check the bias.`,
@@ -87,8 +124,8 @@ export const conv2dOp: Op<Window> = defineOp({
     return [
       x[0]!,
       weight[0]!,
-      windowCount('conv2d', x[2]!, weight[2]!, stride[0], padding[0]),
-      windowCount('conv2d', x[3]!, weight[3]!, stride[1], padding[1]),
+      windowCount('conv2d', x[2]!, weight[2]!, stride[0], padding[0], dilation[0]),
+      windowCount('conv2d', x[3]!, weight[3]!, stride[1], padding[1], dilation[1]),
     ];
   },
   forward: ({ run, inputs, attributes, output }) => {
@@ -108,7 +145,7 @@ export const conv2dOp: Op<Window> = defineOp({
 });
 
 /** The gradient of conv2d with respect to x: linear in the gradient and in the weight. */
-export const conv2dBackwardDataOp: Op<Sizes> = defineOp({
+export const conv2dBackwardDataOp: Op<ConvSizes> = defineOp({
   name: 'conv2dBackwardData',
   shape: (_, { x }) => x,
   forward: ({ run, inputs: [gradient, weight], attributes, output }) =>
@@ -121,7 +158,7 @@ export const conv2dBackwardDataOp: Op<Sizes> = defineOp({
 });
 
 /** The gradient of conv2d with respect to the weight: linear in x and in the gradient. */
-export const conv2dBackwardFilterOp: Op<Sizes> = defineOp({
+export const conv2dBackwardFilterOp: Op<ConvSizes> = defineOp({
   name: 'conv2dBackwardFilter',
   shape: (_, { weight }) => weight,
   forward: ({ run, inputs: [x, gradient], attributes, output }) =>
@@ -133,16 +170,17 @@ export const conv2dBackwardFilterOp: Op<Sizes> = defineOp({
   ],
 });
 
-function windowOf({ stride, padding }: Window): Window {
-  return { stride, padding };
+function windowOf({ stride, padding, dilation, groups }: ConvWindow): ConvWindow {
+  return { stride, padding, dilation, groups };
 }
 
 /**
  * Convolution (cross-correlation) of images with filters.
  *
- * Shapes: x [N, C, H, W], weight [O, C, kH, kW], bias [O] -> [N, O, Ho, Wo], Ho = floor((H + 2 padding - kH) / stride) + 1.
+ * Shapes: x [N, C, H, W], weight [O, C / groups, kH, kW], bias [O] -> [N, O, Ho, Wo], Ho = floor((H + 2 padding - dilation (kH - 1) - 1) /
+ * stride) + 1. With `groups` = C each channel has filters of its own (a depthwise convolution).
  *
- * @throws ShapeError if channels differ or the window does not fit; @throws ArgumentError for a stride below 1.
+ * @throws ShapeError if channels differ or the window does not fit; @throws ArgumentError for a stride, dilation or groups below 1.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
  * @example
  * const weight = randn([6, 1, 5, 5]);
@@ -152,6 +190,8 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2d
   const window = {
     stride: pair('conv2d', 'stride', options.stride ?? 1, 1),
     padding: pair('conv2d', 'padding', options.padding ?? 0, 0),
+    dilation: pair('conv2d', 'dilation', options.dilation ?? 1, 1),
+    groups: groupCount('conv2d', options.groups ?? 1),
   };
   return apply(conv2dOp, bias === undefined ? [x, weight] : [x, weight, bias], window);
 }

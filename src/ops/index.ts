@@ -1,6 +1,8 @@
 /** @file The operations on tensors, as functions. */
 export { abs, maximum, relu, sigmoid, tanh } from './activation.ts';
 export { type Conv2dOptions, conv2d, type Pair } from './conv.ts';
+export { type ConvTranspose2dOptions, convTranspose2d } from './conv-transpose.ts';
+export { type Conv1dOptions, type ConvTranspose1dOptions, conv1d, convTranspose1d } from './conv1d.ts';
 export { isGradEnabled, noGrad } from './define.ts';
 export { add, div, exp, log, mul, neg, reciprocal, sqrt, square, sub, to } from './elementwise.ts';
 export { type GeluOptions, gelu, type SoftplusOptions, silu, softplus } from './gelu.ts';

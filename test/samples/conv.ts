@@ -9,6 +9,8 @@ interface Case {
   readonly w: readonly [number, number, number, number];
   readonly stride: Two;
   readonly padding: Two;
+  readonly dilation: Two;
+  readonly groups: number;
 }
 
 const sizes = (
@@ -17,13 +19,9 @@ const sizes = (
   w: Case['w'],
   stride: Two = [1, 1],
   padding: Two = [0, 0],
-): Case & { name: string } => ({
-  name,
-  x,
-  w,
-  stride,
-  padding,
-});
+  dilation: Two = [1, 1],
+  groups = 1,
+): Case & { name: string } => ({ name, x, w, stride, padding, dilation, groups });
 
 const cases = [
   sizes('3x3', [2, 1, 5, 4], [2, 1, 3, 3]),
@@ -32,11 +30,16 @@ const cases = [
   sizes('uneven', [1, 1, 5, 7], [1, 1, 2, 3], [3, 2], [1, 2]),
   sizes('1x1', [2, 3, 2, 2], [2, 3, 1, 1]),
   sizes('pixels left over', [1, 1, 6, 6], [1, 1, 2, 2], [4, 3]),
+  sizes('dilated', [1, 2, 7, 6], [2, 2, 3, 2], [1, 2], [1, 0], [2, 3]),
+  sizes('grouped', [2, 4, 3, 4], [6, 2, 2, 2], [1, 1], [0, 1], [1, 1], 2),
+  sizes('depthwise', [1, 3, 5, 4], [3, 1, 3, 3], [2, 1], [1, 1], [1, 1], 3),
+  sizes('batch', [5, 2, 4, 3], [3, 2, 3, 3], [1, 1], [1, 1]),
   sizes('no images', [0, 1, 3, 3], [1, 1, 2, 2]),
 ];
 
-function outputShape({ x, w, stride, padding }: Case): readonly [number, number, number, number] {
-  const count = (d: 0 | 1): number => Math.floor((x[d + 2]! + 2 * padding[d] - w[d + 2]!) / stride[d]) + 1;
+function outputShape({ x, w, stride, padding, dilation }: Case): readonly [number, number, number, number] {
+  const count = (d: 0 | 1): number =>
+    Math.floor((x[d + 2]! + 2 * padding[d] - dilation[d] * (w[d + 2]! - 1) - 1) / stride[d]) + 1;
   return [x[0], w[0], count(0), count(1)];
 }
 
@@ -45,10 +48,11 @@ function products(size: Case, visit: (y: number[], x: number[], w: number[]) => 
   const [n, o, ho, wo] = outputShape(size);
   const [, channels, kh, kw] = size.w;
   build([n, o, ho, wo, channels, kh, kw], ([b, f, i, j, ch, p, q]) => {
-    const row = i! * size.stride[0] + p! - size.padding[0];
-    const column = j! * size.stride[1] + q! - size.padding[1];
+    const row = i! * size.stride[0] + p! * size.dilation[0] - size.padding[0];
+    const column = j! * size.stride[1] + q! * size.dilation[1] - size.padding[1];
+    const source = Math.floor((f! * size.groups) / o) * channels + ch!;
     if (row >= 0 && row < size.x[2] && column >= 0 && column < size.x[3])
-      visit([b!, f!, i!, j!], [b!, ch!, row, column], [f!, ch!, p!, q!]);
+      visit([b!, f!, i!, j!], [b!, source, row, column], [f!, ch!, p!, q!]);
     return 0;
   });
 }
@@ -80,7 +84,14 @@ const forward = (size: Case & { name: string }, bias: boolean): Sample => ({
   ...tolerance,
 });
 
-const attributes = (size: Case) => ({ x: size.x, weight: size.w, stride: size.stride, padding: size.padding });
+const attributes = ({ x, w, stride, padding, dilation, groups }: Case) => ({
+  x,
+  weight: w,
+  stride,
+  padding,
+  dilation,
+  groups,
+});
 
 export const conv: Record<string, OpSamples> = {
   conv2d: {
@@ -103,6 +114,27 @@ export const conv: Record<string, OpSamples> = {
         call: () => c.conv2d(ones([1, 1, 2, 2]), ones([1, 1, 1, 1]), undefined, { padding: [-1, 0] }),
         code: 'ARGUMENT',
       },
+      {
+        name: 'dilated window larger than the image',
+        call: () => c.conv2d(ones([1, 1, 4, 4]), ones([1, 1, 3, 3]), undefined, { dilation: 2 }),
+        code: 'SHAPE',
+      },
+      {
+        name: 'groups that do not divide the filters',
+        call: () => c.conv2d(ones([1, 2, 2, 2]), ones([3, 1, 1, 1]), undefined, { groups: 2 }),
+        code: 'SHAPE',
+      },
+      {
+        name: 'groups 0',
+        call: () => c.conv2d(ones([1, 1, 2, 2]), ones([1, 1, 1, 1]), undefined, { groups: 0 }),
+        code: 'ARGUMENT',
+      },
+      {
+        name: 'dilation 0',
+        call: () => c.conv2d(ones([1, 1, 2, 2]), ones([1, 1, 1, 1]), undefined, { dilation: [1, 0] }),
+        code: 'ARGUMENT',
+      },
+      { name: 'no channels', call: () => c.conv2d(ones([1, 0, 2, 2]), ones([1, 0, 1, 1])), code: 'SHAPE' },
       { name: 'bias', call: () => c.conv2d(ones([1, 1, 2, 2]), ones([2, 1, 1, 1]), ones([1])), code: 'SHAPE' },
     ],
   },
