@@ -8,7 +8,7 @@ import { lenet5 } from 'shoal/models';
 import * as nn from 'shoal/nn';
 import * as optim from 'shoal/optim';
 import type { DoneEvent, FitOptions, InterruptedEvent, ValidationEvent } from 'shoal/train';
-import { argmax, ConfusionMatrix, inline, MeanLoss, Top1Accuracy, Trainer, threads } from 'shoal/train';
+import { argmax, ConfusionMatrix, inline, MeanLoss, processes, Top1Accuracy, Trainer, threads } from 'shoal/train';
 import { EventLog, type RunEvent } from './event-log.ts';
 import { type Options, orUsage, parseOptions, resumeCommand } from './options.ts';
 import { hashFiles, type Kill, Terminal } from './terminal.ts';
@@ -30,6 +30,11 @@ const prepare = ({ count, fields }: Pick<Columns, 'count' | 'fields'>) => {
   return { input: { data, shape: [count, 1, 28, 28] }, target: { data: labels, shape: [count] } };
 };
 
+function createEngine({ engine, workers }: Options) {
+  if (engine === 'inline') return inline();
+  return engine === 'process' ? processes({ workers }) : threads({ workers });
+}
+
 /** Trains once, on an engine of its own. `tell` gets all events, of the training and of the engine. */
 async function run(
   options: Options,
@@ -39,7 +44,7 @@ async function run(
   tell: (event: RunEvent) => void,
   index = 0,
 ) {
-  const engine = options.engine === 'inline' ? inline() : threads({ workers: options.workers });
+  const engine = createEngine(options);
   const kills: Kill[] = [];
   engine.subscribe((event) => {
     if (event.event === 'killed') kills.push(event);

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 /** What the command line asks for. */
 export interface Options {
-  readonly engine: 'inline' | 'threads';
+  readonly engine: 'inline' | 'threads' | 'process';
   readonly workers: number;
   readonly partitions: number;
   readonly epochs: number;
@@ -23,8 +23,9 @@ export interface Options {
 
 const help = `Trains LeNet-5 on MNIST. Usage: npm start -- [options]
 
-  --engine threads|inline  worker threads, or all work in this thread     threads
-  --workers N              worker threads                                 one per core (${availableParallelism()} here)
+  --engine NAME            threads, process (child processes that share
+                           nothing), or inline (all in this thread)       threads
+  --workers N              worker threads or processes                    one per core (${availableParallelism()} here)
   --partitions P           parts of the data; the weights depend on it    8
   --epochs N               passes over the training data                  3
   --batch N                records per iteration                          128
@@ -67,8 +68,8 @@ export function orUsage<T>(read: () => T): T | 1 {
 
 function check(values: ReturnType<typeof parse>['values']): Options {
   const engine = values.engine ?? 'threads';
-  if (engine !== 'threads' && engine !== 'inline') {
-    throw new UsageError(`--engine: it must be threads or inline, got ${engine}. Leave it out for threads.`);
+  if (engine !== 'threads' && engine !== 'process' && engine !== 'inline') {
+    throw new UsageError(`--engine: it must be threads, process or inline, got ${engine}. Leave it out for threads.`);
   }
   const workers = integer('workers', values.workers, engine === 'inline' ? 1 : availableParallelism(), 1);
   if (engine === 'inline' && workers !== 1) {

@@ -2,7 +2,7 @@
 import '../install.ts';
 
 export type { Engine, EngineEvent, EngineOptions } from '../engine/index.ts';
-export { inline, threads } from '../engine/index.ts';
+export { inline, processes, threads } from '../engine/index.ts';
 export type * from './events.ts';
 export { ConfusionMatrix, MeanLoss, type Metric, type MetricRecord, type MetricSpec, Top1Accuracy } from './metrics.ts';
 export { argmax } from './predictions.ts';

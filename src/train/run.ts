@@ -31,6 +31,8 @@ const REPORT_MS = 40;
 /** Readings over which the rate in iteration events is taken. */
 const RATE_WINDOW = 25;
 const VALIDATION_BATCH = 256;
+/** How often a run goes on from the same snapshot. */
+const MAX_LOSSES = 4;
 
 /** Options of `Trainer.fit`. */
 export interface FitOptions {
@@ -93,6 +95,11 @@ class Run {
   private next = 0;
   private plan!: RunPlan;
   private schema: Schema = {};
+  /** Where to go on when the state is lost: the last checkpoint, or the start. */
+  private snapshot: { readonly iteration: number; readonly path: string | null } = { iteration: 0, path: null };
+  /** The checkpoint that this run wrote last. */
+  private saved: string | null = null;
+  private validatedIteration = -1;
 
   constructor(setup: RunSetup, options: FitOptions) {
     this.setup = setup;
@@ -105,7 +112,6 @@ class Run {
   async execute(train: AnyDataset): Promise<void> {
     const { engine } = this.setup;
     const unsubscribe = engine.subscribe((event) => this.onEngineEvent(event));
-    let loop: Loop | null = null;
     try {
       const columns = await materialize(train, engine, signalOf(this.options));
       const validation =
@@ -115,33 +121,59 @@ class Run {
       const start = found?.state.iteration ?? 0;
       this.next = start;
       this.planKills(start);
-      if (found !== null) this.plan = { ...this.plan, from: { path: found.path, iteration: start } };
-      loop = await this.open(columns, start);
-      await loop.advance(start); // opens the loop on all workers with its first weights, so that training time is training
-      Object.assign(this.times, noTimes());
-      if (this.options.signal?.aborted) throw cancelled(this.options.signal);
-      this.report({
-        event: 'start',
-        totalIterations: this.plan.totalIterations,
-        iterationsPerEpoch: this.plan.iterationsPerEpoch,
-        records: columns.reduce((sum, { count }) => sum + count, 0),
-        parameters: this.setup.layout.entries.reduce((sum, { size, trained }) => sum + (trained ? size : 0), 0),
-        partitions: columns.length,
-        workers: engine.workers,
-        engine: engine.carrier,
-        dataSha256: identity.dataSha256,
-        resumedFrom: found?.path ?? null,
+      this.snapshot = { iteration: start, path: found?.path ?? null };
+      let isStarted = false;
+      await this.startedLoop(columns, async (loop) => {
+        if (isStarted) return this.iterate(loop, identity, validation ?? null);
+        isStarted = true;
+        Object.assign(this.times, noTimes()); // opening the loop is not training
+        if (this.options.signal?.aborted) throw cancelled(this.options.signal);
+        this.report({
+          event: 'start',
+          totalIterations: this.plan.totalIterations,
+          iterationsPerEpoch: this.plan.iterationsPerEpoch,
+          records: columns.reduce((sum, { count }) => sum + count, 0),
+          parameters: this.setup.layout.entries.reduce((sum, { size, trained }) => sum + (trained ? size : 0), 0),
+          partitions: columns.length,
+          workers: engine.workers,
+          engine: engine.carrier,
+          dataSha256: identity.dataSha256,
+          resumedFrom: found?.path ?? null,
+        });
+        await this.iterate(loop, identity, validation ?? null);
       });
-      await this.iterate(loop, start, identity, validation ?? null);
     } finally {
       unsubscribe();
       engine.setFaults([]);
       for (const timer of this.killTimers) clearTimeout(timer);
-      await loop?.close();
     }
   }
 
-  private async iterate(loop: Loop, start: number, identity: RunIdentity, validation: Columns[] | null): Promise<void> {
+  /**
+   * Opens the loop at the last snapshot and lets `train` use it; again, when so many workers were lost at once that nobody has the state any more.
+   * Gives up when that happens too often in a row without a newer snapshot.
+   */
+  private async startedLoop(columns: readonly Columns[], train: (loop: Loop) => Promise<void>): Promise<void> {
+    for (let losses = 0, last = -1; ; ) {
+      const { iteration, path } = this.snapshot;
+      if (path !== null) this.plan = { ...this.plan, from: { path, iteration } };
+      const loop = await this.open(columns, iteration);
+      try {
+        await loop.advance(iteration); // opens the loop on all workers with its first weights
+        return await train(loop);
+      } catch (thrown) {
+        losses = this.snapshot.iteration > last ? 1 : losses + 1;
+        last = this.snapshot.iteration;
+        if (!isStateLost(thrown) || losses >= MAX_LOSSES) throw thrown;
+        const message = `too many workers were lost at once: going on from iteration ${last}${path === null ? '' : `, ${path}`}`;
+        this.report({ event: 'warning', message });
+      } finally {
+        await loop.close();
+      }
+    }
+  }
+
+  private async iterate(loop: Loop, identity: RunIdentity, validation: Columns[] | null): Promise<void> {
     const { engine } = this.setup;
     const { signal } = this.options;
     const { totalIterations } = this.plan;
@@ -149,17 +181,12 @@ class Run {
     signal?.addEventListener('abort', onAbort);
     const crossedBefore = engine.sampleBytesCrossed();
     const viewedBefore = loop.blocks.viewedBytes;
-    let checkpoint: string | null = null;
-    let saved = start;
-    let iteration = start;
+    let { iteration } = loop;
     try {
       while (iteration < totalIterations && !signal?.aborted) {
         iteration = await this.advance(loop, Math.min(this.nextTrigger(iteration), iteration + GROUP));
         if (signal?.aborted && iteration < totalIterations) break;
-        if (this.isCheckpoint(iteration)) {
-          checkpoint = await this.save(loop, iteration, identity);
-          saved = iteration;
-        }
+        if (this.isCheckpoint(iteration)) await this.save(loop, iteration, identity);
         if (iteration % this.plan.iterationsPerEpoch === 0 && validation !== null)
           await this.validate(loop, iteration, validation);
       }
@@ -167,10 +194,11 @@ class Run {
         driverParameterBytes: loop.blocks.viewedBytes - viewedBefore,
         sampleBytesCrossed: engine.sampleBytesCrossed() - crossedBefore,
       };
-      if (this.options.checkpoint && saved !== iteration) checkpoint = await this.save(loop, iteration, identity);
+      if (this.options.checkpoint && this.snapshot.iteration !== iteration) await this.save(loop, iteration, identity);
       this.setup.onTrained(this.modelOfRun(loop, iteration, await loop.fetch(modelBlocks)));
       const [weightsSha256] = await this.stage('hashWeights', [this.pinned(loop, iteration)]);
       const event = iteration < totalIterations ? 'interrupted' : 'done';
+      const checkpoint = this.saved;
       this.report({ event, checkpoint, ...this.summary(weightsSha256 as string, counted) });
     } finally {
       signal?.removeEventListener('abort', onAbort);
@@ -288,15 +316,18 @@ class Run {
     return iteration % this.plan.iterationsPerEpoch === 0 || (every !== undefined && iteration % every === 0);
   }
 
-  private async save(loop: Loop, iteration: number, identity: RunIdentity): Promise<string> {
+  private async save(loop: Loop, iteration: number, identity: RunIdentity): Promise<void> {
+    if (iteration <= this.snapshot.iteration) return; // done before the state was lost
     const state = { ...identity, iteration, epoch: Math.floor(iteration / this.plan.iterationsPerEpoch) };
     const input = { pinned: this.pinned(loop, iteration), directory: this.directory('checkpoint'), state };
     const [path] = (await this.stage('saveCheckpoint', [input])) as string[];
+    this.saved = path!;
+    this.snapshot = { iteration, path: path! };
     this.report({ event: 'checkpoint', path: path! });
-    return path!;
   }
 
   private async validate(loop: Loop, iteration: number, columns: readonly Columns[]): Promise<void> {
+    if (iteration <= this.validatedIteration) return;
     const metrics = this.options.metrics ?? [];
     const specs = metrics.map((metric) => metric.toSpec());
     const run = this.modelOfRun(loop, iteration, loop.blocks.handles);
@@ -308,6 +339,7 @@ class Run {
       results[metric.name] = record.result(partials.map((partial) => partial[i]).reduce((a, b) => record.merge(a, b)));
     }
     const records = columns.reduce((sum, { count }) => sum + count, 0);
+    this.validatedIteration = iteration;
     this.report({
       event: 'validation',
       epoch: Math.ceil(iteration / this.plan.iterationsPerEpoch) - 1,
@@ -476,6 +508,11 @@ function signalOf({ signal }: FitOptions): { readonly signal?: AbortSignal } {
 
 function hashOf(text: string): string {
   return sha256().update(new TextEncoder().encode(text)).digest();
+}
+
+/** Whether a job has ended because no worker has the loop's blocks any more. */
+function isStateLost(thrown: unknown): boolean {
+  return thrown instanceof EngineError && thrown.fields.causeCode === 'BLOCKS_LOST';
 }
 
 /** An abort before the first iteration: there is nothing to save and nothing to report. */
