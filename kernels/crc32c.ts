@@ -30,6 +30,17 @@ export function crc32c(bytes: Uint8Array, previous = 0): number {
   return ~(bytes.length < wasmFrom ? bytewise(state, bytes) : folded(state, bytes)) >>> 0;
 }
 
+/**
+ * Copies bytes to the start of `target`, and gives {@link crc32c} of them. Between shared and other memory this is the fast way to copy: V8 goes byte by
+ * byte there when the addresses differ modulo 8.
+ */
+export function crc32cCopy(bytes: Uint8Array, target: Uint8Array, previous = 0): number {
+  const state = ~previous >>> 0;
+  if (bytes.length >= wasmFrom) return ~folded(state, bytes, target) >>> 0;
+  target.set(bytes);
+  return ~bytewise(state, bytes) >>> 0;
+}
+
 /** The definition of {@link crc32c}, byte by byte in plain TypeScript. Same parameters, same result. */
 export function crc32cReference(bytes: Uint8Array, previous = 0): number {
   return ~bytewise(~previous >>> 0, bytes) >>> 0;
@@ -55,28 +66,34 @@ const pieceAt = pageBytes;
 /** Small enough to stay in a core's cache between the copy and the reading. */
 const pieceBytes = pageBytes;
 
-let run: ((state: number, length: number) => number) | undefined;
-let piece = new Uint8Array(0);
+let run: ((state: number, at: number, length: number) => number) | undefined;
+let pieces = new Uint8Array(0);
 
-function folded(state: number, bytes: Uint8Array): number {
+/** As a kernel overwrites what it reads, a piece goes on to the target first. */
+function folded(state: number, bytes: Uint8Array, target?: Uint8Array): number {
   run ??= instantiate();
+  // Copies from and to shared memory are fast when both sides have the same address modulo 8.
+  const shift = (target ?? bytes).byteOffset & 7;
   for (let at = 0; at < bytes.length; at += pieceBytes) {
     const part = bytes.subarray(at, at + pieceBytes);
+    const piece = pieces.subarray(shift, shift + part.length);
+    pieces.fill(0, 0, shift); // zeros before the message
     piece.set(part);
-    state = run(state, part.length);
+    target?.set(piece, at);
+    state = run(state, pieceAt + shift, part.length);
   }
   return state;
 }
 
-function instantiate(): (state: number, length: number) => number {
+function instantiate(): (state: number, at: number, length: number) => number {
   const { Memory, Instance } = webAssembly();
-  const memory = new Memory({ initial: 2, maximum: 2 });
+  const memory = new Memory({ initial: 3, maximum: 3 });
   const { exports } = new Instance(compile(binary), { env: { memory } });
   new Uint32Array(memory.buffer, 0, 256).set(byteTable);
   new Uint8Array(memory.buffer, foldTablesAt, 512).set(foldTables());
-  piece = new Uint8Array(memory.buffer, pieceAt, pieceBytes);
+  pieces = new Uint8Array(memory.buffer, pieceAt);
   const kernel = exports.crc32c!;
-  return (state, length) => kernel(state, pieceAt, length, 0, foldTablesAt, scratchAt)! >>> 0;
+  return (state, at, length) => kernel(state, at, length, 0, foldTablesAt, scratchAt)! >>> 0;
 }
 
 /** Bytes of a block, and between two of the four bytes that the fold keeps together. (At 16 such four bytes would not span all states.) */

@@ -14,7 +14,7 @@
  *
  * All numbers are little-endian. No length is believed before the header's own checksum was right.
  */
-import { crc32c } from '../../kernels/crc32c.ts';
+import { crc32c, crc32cCopy } from '../../kernels/crc32c.ts';
 import { ArgumentError, FrameError } from '../errors.ts';
 
 /** Version of the format. Another one is refused. */
@@ -233,19 +233,18 @@ export class FrameReader {
   }
 
   #readPayload(data: Uint8Array, at: number): number {
-    const { payload, hasChecksum } = this.#current!;
+    const { payload } = this.#current!;
     const part = data.subarray(at, at + payload.length - this.#filled);
-    payload.set(part, this.#filled);
-    if (hasChecksum) this.#crc = crc32c(part, this.#crc);
+    this.#crc = crc32cCopy(part, payload.subarray(this.#filled), this.#crc);
     this.#filled += part.length;
     if (this.#filled === payload.length) this.#finish();
     return at + part.length;
   }
 
   #finish(): void {
-    const { header, payload, payloadCrc } = this.#current!;
+    const { header, payload, payloadCrc, hasChecksum } = this.#current!;
     this.#current = null;
-    if (this.#crc !== payloadCrc) throw wrongCrc('payload', payloadCrc, this.#crc, header);
+    if (hasChecksum && this.#crc !== payloadCrc) throw wrongCrc('payload', payloadCrc, this.#crc, header);
     this.#options.onFrame(header, payload);
   }
 }

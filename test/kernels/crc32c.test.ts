@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { crc32c, crc32cReference } from '../../kernels/crc32c.ts';
+import { crc32c, crc32cCopy, crc32cReference } from '../../kernels/crc32c.ts';
 import { Random } from '../../src/random.ts';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -71,6 +71,20 @@ describe('crc32c', () => {
     const shared = new Uint8Array(new SharedArrayBuffer(100_000), 5, 70_000);
     shared.set(noise.subarray(0, 70_000));
     expect(crc32c(shared)).toBe(crc32cReference(noise.subarray(0, 70_000)));
+  });
+
+  it('copies on the way, from any address to any address, and touches nothing beside', () => {
+    for (const length of [0, 5, 127, 128, 1000, 9001, 65_536, 140_001]) {
+      for (let from = 0; from < 9; from++) {
+        const bytes = noise.subarray(from, from + length);
+        const to = (5 * from) % 9;
+        const whole = new Uint8Array(new SharedArrayBuffer(length + 20)).fill(0xaa);
+        expect(crc32cCopy(bytes, whole.subarray(to), 77)).toBe(crc32cReference(bytes, 77));
+        const expected = new Uint8Array(length + 20).fill(0xaa);
+        expected.set(bytes, to);
+        expect(Buffer.compare(whole, expected)).toBe(0);
+      }
+    }
   });
 
   it('sees each flipped bit', () => {
