@@ -2,11 +2,12 @@
  * @file The live engine: executes the commands of the pure scheduler on a carrier's workers and tells the scheduler what happened. It holds what
  * the scheduler does not know: promises, inputs, results, clocks.
  */
+import { joinPath, removePath, scratchFolder } from '#platform';
 import { EngineError } from '../errors.ts';
 import { type BlockHandles, pickBlocks, placeBlocks } from './blocks.ts';
 import type { Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
-import { checkThread, checkWorkers, type EngineOptions } from './engine-options.ts';
+import { checkThread, checkWorkers, type EngineOptions, shuffleMemory } from './engine-options.ts';
 import { callUser, EventStream } from './event-stream.ts';
 import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
 import { fetchModule } from './fetch.ts';
@@ -41,6 +42,9 @@ class LiveEngine implements Engine {
   readonly carrier: Engine['carrier'];
   private readonly sharesMemory: boolean;
   workers: number;
+  readonly maxAttempts: number;
+  readonly shuffleMemoryBytes: number;
+  private readonly spillFolder: string;
   private readonly source: Carrier;
   private readonly silenceTimeoutMs: number;
   private readonly stuckTimeoutMs: number;
@@ -65,10 +69,13 @@ class LiveEngine implements Engine {
     this.carrier = carrier.name;
     this.sharesMemory = carrier.sharesMemory;
     this.workers = options.workers;
+    this.maxAttempts = options.maxAttempts ?? 4;
+    this.shuffleMemoryBytes = carrier.sharesMemory ? shuffleMemory(options) : 0;
+    this.spillFolder = scratchFolder(options.spillFolder);
     this.silenceTimeoutMs = options.silenceTimeoutMs ?? 120_000;
     this.stuckTimeoutMs = options.stuckTimeoutMs ?? 10_000;
     this.log = options.log;
-    this.scheduler = new Scheduler({ maxAttempts: options.maxAttempts ?? 4, maxStartFailures: 4 });
+    this.scheduler = new Scheduler({ maxAttempts: this.maxAttempts, maxStartFailures: 4 });
     this.dispatch({ type: 'start', workers: options.workers });
   }
 
@@ -152,11 +159,18 @@ class LiveEngine implements Engine {
     return this.crossedBytes;
   }
 
+  dropShuffle(shuffle: string): void {
+    // Files that cannot be removed now go with the folder.
+    removePath(joinPath(this.spillFolder, shuffle)).catch(() => undefined);
+  }
+
   close(): Promise<void> {
     if (this.closed === null) {
-      this.closed = new Promise((resolve) => {
+      const empty = new Promise<void>((resolve) => {
         this.onEmpty = resolve;
       });
+      // A folder that cannot be removed now is tried again when the process exits.
+      this.closed = empty.then(() => removePath(this.spillFolder).catch(() => undefined));
       this.dispatch({ type: 'close' });
       this.hold(); // watches workers that do not go
       this.endIfEmpty();
@@ -337,7 +351,8 @@ class LiveEngine implements Engine {
     this.touch(worker);
     this.events.taskStarted({ job, task, partition, attempt, worker: id });
     this.crossedBytes += recordBytes(input);
-    worker.carried.send({ type: 'task', job, task, attempt, partition, run: spec.run, input, faults: this.faults });
+    const { faults, spillFolder } = this;
+    worker.carried.send({ type: 'task', job, task, attempt, partition, run: spec.run, input, faults, spillFolder });
   }
 
   private enterLoop(id: number, job: number, units: readonly number[]): void {

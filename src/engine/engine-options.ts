@@ -12,6 +12,10 @@ export interface EngineOptions {
   readonly silenceTimeoutMs?: number;
   /** A worker that is not gone so long after it was told to end fails all jobs with `WORKER_STUCK`. Default 10,000. */
   readonly stuckTimeoutMs?: number;
+  /** Bytes of shuffle blocks that stay in memory, of all shuffles of the engine together; what is beyond goes to files. Default 268,435,456. */
+  readonly shuffleMemoryBytes?: number;
+  /** Where the folder for those files is made (only if they are needed; it is gone when the engine is closed). Default: the system's temporary folder. */
+  readonly spillFolder?: string;
   /** Keeps every scheduler event with the commands that followed, for replay. Default none. */
   readonly log?: (event: SchedulerEvent, commands: readonly Command[]) => void;
 }
@@ -23,6 +27,16 @@ export function checkWorkers(op: string, workers: number): void {
     'ARGUMENT',
     `${op}: workers must be an integer >= 1, got ${workers}. Leave it out for one per core.`,
     { workers },
+  );
+}
+
+/** The memory for shuffles that options ask for. @throws EngineError `ARGUMENT` */
+export function shuffleMemory({ shuffleMemoryBytes = 2 ** 28 }: EngineOptions): number {
+  if (Number.isSafeInteger(shuffleMemoryBytes) && shuffleMemoryBytes >= 0) return shuffleMemoryBytes;
+  throw new EngineError(
+    'ARGUMENT',
+    `engine: shuffleMemoryBytes must be an integer >= 0, got ${shuffleMemoryBytes}. Use 0 to keep all shuffles in files.`,
+    { shuffleMemoryBytes },
   );
 }
 

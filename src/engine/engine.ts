@@ -6,6 +6,7 @@
 import type { BlockHandles, BlockSpecs, BlockTable, PinnedBlocks } from './blocks.ts';
 import type { EngineEvent } from './events.ts';
 import type { ModuleTask } from './functions.ts';
+import type { ShuffleStore } from './shuffle-store.ts';
 
 /** What a task of a stage is told about itself. */
 export interface TaskContext {
@@ -17,6 +18,8 @@ export interface TaskContext {
   readonly worker: number;
   /** Values that live in this worker's heap until it ends, by key (heap caches, loaded models). Lost with the worker. */
   readonly store: Map<string, unknown>;
+  /** Blocks of shuffles: what tasks write for tasks of later stages, on whatever worker these run. */
+  readonly shuffles: ShuffleStore;
   /** Tells the driver that the task is alive. Long loops call it now and then: silence, not duration, is what times out. */
   progress(): void;
   /** As {@link LoopContext.faultPoint}. */
@@ -159,6 +162,12 @@ export interface Engine {
    * @throws EngineError `ARGUMENT` unless `workers` is an integer >= 1
    */
   resize(workers: number): void;
+  /** Attempts that a task has before its job fails. */
+  readonly maxAttempts: number;
+  /** Bytes of shuffle blocks that may stay in memory, of all shuffles together; the others go to files. 0 where workers share no memory. */
+  readonly shuffleMemoryBytes: number;
+  /** Removes the files of a shuffle that nobody will read any more; others are removed when the engine closes. */
+  dropShuffle(shuffle: string): void;
   /** Ids of the workers that are alive and ready now. */
   liveWorkers(): readonly number[];
   /** Runs a stage; resolves with the results in the order of `inputs`. @throws EngineError (rejects) with the reason. */

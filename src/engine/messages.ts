@@ -32,6 +32,8 @@ export type ToWorker =
       readonly run: ModuleTask;
       readonly input: unknown;
       readonly faults: FaultPlan | null;
+      /** Where blocks of shuffles go that do not stay in memory. */
+      readonly spillFolder: string;
     }
   | {
       readonly type: 'openLoop';

@@ -9,6 +9,7 @@ import { type Publish, runLoop } from './loop-runner.ts';
 import type { FaultPlan, FromWorker, ToWorker } from './messages.ts';
 import { toPlainError } from './plain-error.ts';
 import { LINE_NUMBERS, ReportRing, reportBlock } from './report-ring.ts';
+import { LocalShuffleStore, type ShuffleStore } from './shuffle-store.ts';
 import { type Vitals, vitalState } from './vitals.ts';
 
 interface OpenLoop {
@@ -27,6 +28,8 @@ export interface WorkerLink {
   post(message: FromWorker): void;
   /** Inline: give the event loop a turn after each phase of a loop. `null` where the worker has its own thread. */
   readonly yieldTurn: (() => Promise<void>) | null;
+  /** Blocks of shuffles; if absent, memory of this process and files of this machine. */
+  readonly shuffles?: ShuffleStore;
   /** Where memory is not shared. */
   readonly exchange?: BlockExchange;
 }
@@ -47,6 +50,7 @@ export class WorkerRuntime {
   private readonly store = new Map<string, unknown>();
   private readonly loops = new Map<number, OpenLoop>();
   private readonly failedLoops = new Map<number, unknown>();
+  private shuffles: ShuffleStore | undefined;
   private queue: Promise<void> = Promise.resolve();
 
   constructor(link: WorkerLink) {
@@ -79,7 +83,8 @@ export class WorkerRuntime {
     this.link.vitals.state = vitalState.idle;
   }
 
-  private async runTask({ job, task, attempt, partition, run, input, faults }: Message<'task'>): Promise<void> {
+  private async runTask(message: Message<'task'>): Promise<void> {
+    const { job, task, attempt, partition, run, input, faults, spillFolder } = message;
     const { vitals, worker } = this.link;
     vitals.state = vitalState.task;
     const context: TaskContext = {
@@ -87,6 +92,7 @@ export class WorkerRuntime {
       attempt,
       worker,
       store: this.store,
+      shuffles: (this.shuffles ??= this.link.shuffles ?? new LocalShuffleStore(spillFolder, worker)),
       progress: () => vitals.progress(),
       faultPoint: this.faultPoint(faults),
       openBlocks: (pinned, names) => this.openBlocks(pinned, names),
@@ -219,6 +225,10 @@ const deterministicCodes: ReadonlySet<string> = new Set([
   'PREPARE_ASYNC',
   'SCHEMA',
   'ZIP_LENGTH',
+  'PAIR_EXPECTED',
+  'KEY_TYPE',
+  'RECORDS_NOT_CLONEABLE',
+  'SHUFFLE_SPILL_FAILED',
   'SHAPE',
   'DTYPE',
   'ARGUMENT',

@@ -256,7 +256,8 @@ function systemCode(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-function fileError(code: 'FILE_READ' | 'FILE_WRITE', verb: string, path: string, cause: unknown): ShoalError {
+/** A failure of the file system as an error of ours. */
+export function fileError(code: 'FILE_READ' | 'FILE_WRITE', verb: string, path: string, cause: unknown): ShoalError {
   if (cause instanceof ShoalError) return cause;
   const system = systemCode(cause);
   if (system === 'ENOENT' && code === 'FILE_READ') {

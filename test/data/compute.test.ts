@@ -8,11 +8,13 @@ import {
   recordAt,
   sameSchema,
 } from '../../src/data/columns.ts';
-import { compute, isSync, RECORDS_PER_PROGRESS } from '../../src/data/compute.ts';
+import { type ComputeContext, compute } from '../../src/data/compute.ts';
+import { isSync, RECORDS_PER_PROGRESS } from '../../src/data/iterate.ts';
 import type { TaskPlan, TaskStep } from '../../src/data/plan.ts';
 import { runPartition } from '../../src/data/stage.ts';
 import type { RecordsPayload, TaskContext } from '../../src/engine/engine.ts';
 import { describeFunction } from '../../src/engine/functions.ts';
+import { LocalShuffleStore } from '../../src/engine/shuffle-store.ts';
 
 const coded = (code: string): unknown => expect.objectContaining({ code });
 const plan = (records: readonly unknown[], ...steps: TaskStep[]): TaskPlan => ({
@@ -22,13 +24,15 @@ const plan = (records: readonly unknown[], ...steps: TaskStep[]): TaskPlan => ({
 });
 const map = (fn: unknown): TaskStep => ({ kind: 'map', fn: describeFunction(fn) });
 
-function fakeContext(): TaskContext & { beats: number } {
+function fakeContext(): TaskContext & ComputeContext & { beats: number } {
   const context = {
     beats: 0,
     partition: 0,
     attempt: 1,
     worker: 0,
     store: new Map<string, unknown>(),
+    shuffles: new LocalShuffleStore('nowhere', 0),
+    lost: [],
     progress: () => {
       context.beats++;
     },
