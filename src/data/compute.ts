@@ -8,14 +8,25 @@ import { functionKind, type ResolvedFunction, resolveFunction } from '../engine/
 import { EngineError } from '../errors.ts';
 import { permutation } from '../random.ts';
 import { type Columns, recordAt, type Schema, schemaOf } from './columns.ts';
+import {
+  checkIterable,
+  isSync,
+  partitionRecords,
+  type Records,
+  refusePromise,
+  toArray,
+  undeclaredAsync,
+  withProgress,
+} from './iterate.ts';
 import { openIdx } from './open-idx.ts';
+import { groupPairs, joinPairs, keyRecords, mapPairValues, reducePairs, sortPairs } from './pair-steps.ts';
 import type { TaskPlan, TaskSource, TaskStep } from './plan.ts';
+import { type LostBlocks, openShuffle } from './shuffle-io.ts';
 
-/** What computing needs of a task's context. */
-export type ComputeContext = Pick<TaskContext, 'store' | 'progress'>;
-
-/** The records of a partition, to be iterated once. */
-export type Records = Iterable<unknown> | AsyncIterable<unknown>;
+/** What computing needs of a task's context, and where it says which blocks of shuffles are lost. */
+export type ComputeContext = Pick<TaskContext, 'store' | 'shuffles' | 'progress' | 'faultPoint'> & {
+  readonly lost: LostBlocks[];
+};
 
 /** A partition on its way: its records, and their schema as far as the source knows it. */
 export interface Stream {
@@ -23,32 +34,16 @@ export interface Stream {
   readonly schema: Schema | null;
 }
 
-/** The task tells that it is alive after this many records. */
-export const RECORDS_PER_PROGRESS = 1024;
-
 /** Keeps the order of `shuffle` apart from other uses of the same seed, such as the Trainer's order of an epoch. */
 const SHUFFLE_STREAM = 0x53485546;
 
 /** Opens the records of a task's plan. Nothing is read before the first record is asked for, except what a source must know to start. */
 export async function compute(plan: TaskPlan, context: ComputeContext): Promise<Stream> {
   const { source, steps } = skipToRemembered(plan, context);
-  let stream = await openSource(source, plan.partition);
+  let stream = await openSource(source, plan.partition, context);
   if (steps.length > 0) stream = { ...stream, records: withProgress(stream.records, context) };
   for (const step of steps) stream = await applyStep(step, stream, plan.partition, context);
   return { ...stream, records: withProgress(stream.records, context) };
-}
-
-/** All records of a stream in an array. */
-export async function toArray(records: Records): Promise<unknown[]> {
-  if (isSync(records)) return [...records];
-  const all: unknown[] = [];
-  for await (const record of records) all.push(record);
-  return all;
-}
-
-/** Whether records can be iterated without awaiting. */
-export function isSync(records: Records): records is Iterable<unknown> {
-  return Symbol.iterator in records;
 }
 
 // ---- sources ----
@@ -62,12 +57,14 @@ function skipToRemembered(plan: TaskPlan, { store }: ComputeContext): Pick<TaskP
   return { source: { kind: 'records', records }, steps: plan.steps.slice(at + 1) };
 }
 
-async function openSource(source: TaskSource, partition: number): Promise<Stream> {
+async function openSource(source: TaskSource, partition: number, context: ComputeContext): Promise<Stream> {
   switch (source.kind) {
     case 'records':
       return { records: source.records, schema: null };
     case 'columns':
       return { records: columnRecords(source.columns), schema: schemaOf(source.columns) };
+    case 'shuffle':
+      return { records: await openShuffle(source, partition, context), schema: null };
     case 'idx': {
       const columns = await openIdx(source, partition);
       return { records: columnRecords(columns), schema: schemaOf(columns) };
@@ -126,6 +123,20 @@ async function applyStep(
       const other = (await compute(step.other, context)).records;
       const sync = isSync(records) && isSync(other);
       return { records: sync ? zipRecords(records, other) : zipRecordsLater(records, other), schema: null };
+    }
+    case 'keyBy':
+      return { records: keyRecords(records, await resolveFunction(step.fn)), schema: null };
+    case 'mapValues':
+      return { records: mapPairValues(records, await resolveFunction(step.fn)), schema: null };
+    case 'reduceByKey':
+      return { records: await reducePairs(records, await resolveFunction(step.fn)), schema: null };
+    case 'groupByKey':
+      return { records: await groupPairs(records), schema: null };
+    case 'sortByKey':
+      return { records: await sortPairs(records, step.ascending), schema: null };
+    case 'join': {
+      const other = (await compute(step.other, context)).records;
+      return { records: await joinPairs(records, other, step.outer), schema: null };
     }
     case 'remember': {
       const all = await toArray(records);
@@ -219,76 +230,6 @@ async function* zipRecordsLater(left: Records, right: Records): AsyncGenerator<u
     count++;
   }
   if (!(await others.next()).done) throw zipError(count, 'first');
-}
-
-// ---- around the steps ----
-
-function withProgress(records: Records, context: ComputeContext): Records {
-  return isSync(records) ? counted(records, context) : countedLater(records, context);
-}
-
-function* counted(records: Iterable<unknown>, context: ComputeContext): Generator<unknown> {
-  let count = 0;
-  for (const record of records) {
-    if (++count % RECORDS_PER_PROGRESS === 0) context.progress();
-    yield record;
-  }
-}
-
-async function* countedLater(records: Records, context: ComputeContext): AsyncGenerator<unknown> {
-  let count = 0;
-  for await (const record of records) {
-    if (++count % RECORDS_PER_PROGRESS === 0) context.progress();
-    yield record;
-  }
-}
-
-/** What a function on a whole partition gets: iterable with `for` and `for await`, once; with `for await` only behind an `async` step. */
-export function partitionRecords(records: Records): Iterable<unknown> & AsyncIterable<unknown> {
-  if (!isSync(records)) {
-    return {
-      [Symbol.asyncIterator]: () => records[Symbol.asyncIterator](),
-      [Symbol.iterator]: () => {
-        throw new EngineError(
-          'FUNCTION_NOT_ASYNC',
-          'mapPartitions: the records come from an async step and must be awaited, got a synchronous loop. Use for await (const record of records).',
-        );
-      },
-    };
-  }
-  const iterator = records[Symbol.iterator]();
-  return {
-    [Symbol.iterator]: () => iterator,
-    [Symbol.asyncIterator]: async function* () {
-      yield* { [Symbol.iterator]: () => iterator };
-    },
-  };
-}
-
-function refusePromise(op: string, value: unknown): unknown {
-  if (value instanceof Promise) {
-    // The promise is nobody's any more; its failure must not end the worker.
-    value.catch(() => undefined);
-    throw undeclaredAsync(op);
-  }
-  return value;
-}
-
-function undeclaredAsync(op: string): EngineError {
-  return new EngineError(
-    'FUNCTION_NOT_ASYNC',
-    `${op}: a function that gives promises must be declared async, got one that is not. Write async (record) => ....`,
-  );
-}
-
-function checkIterable(op: string, value: unknown): Records {
-  if (value !== null && (typeof value === 'object' || typeof value === 'string')) {
-    if (Symbol.iterator in Object(value) || Symbol.asyncIterator in Object(value)) return value as Records;
-  }
-  throw new EngineError(
-    'FUNCTION_RESULT',
-    `${op}: the function must give an iterable, got ${value === null ? 'null' : typeof value}. Return an array or write a generator.`,
-  );
 }
 
 function zipError(count: number, shorter: 'first' | 'second'): EngineError {

@@ -3,19 +3,36 @@ import type { Engine } from '../engine/engine.ts';
 import { describeFunction, type FunctionSpec, type ModuleTask, resolveFunction } from '../engine/functions.ts';
 import { inline } from '../engine/inline.ts';
 import { ArgumentError, EngineError } from '../errors.ts';
-import { type Columns, checkSchema, type Schema } from './columns.ts';
-import { type ActionOptions, describeCache, materializePlan, newCacheStep, runAction } from './jobs.ts';
-import { formatPlan, type Plan, type Step } from './plan.ts';
+import { describeCache, newCacheStep } from './caches.ts';
+import { checkSchema, type Schema } from './columns.ts';
+import { formatPlan } from './format-plan.ts';
+import { type ActionOptions, runAction } from './jobs.ts';
+import type { Key } from './keys.ts';
+import type { Partitioning } from './partitioner.ts';
+import type { Plan, Step } from './plan.ts';
+import { shufflesOn } from './shuffles.ts';
 import type { Action } from './stage.ts';
+import { groupByKeyPlan, joinPlan, partitionByPlan, reduceByKeyPlan, repartitionPlan, sortByPlan } from './wide.ts';
 
 /** A value, or a promise of it. */
 type Later<T> = T | PromiseLike<T>;
 
-/** A dataset of whatever records: what it takes to compute them. */
-export type AnyDataset = Pick<Dataset<unknown>, 'plan'>;
-
 /** What a function of `mapPartitions` may return: anything iterable, now or later. */
 type Produces<T> = Later<Iterable<T> | AsyncIterable<T>>;
+
+/** Two records as one. Of the form of a method, so that a dataset of a narrower type is one of the wider type, as with arrays. */
+type Combine<T, V> = { combine(a: T, b: T, values: V): Later<T> }['combine'];
+
+/** The type that a literal is of: sums of `1`s are numbers. */
+type Widened<T> = T extends number
+  ? number
+  : T extends string
+    ? string
+    : T extends bigint
+      ? bigint
+      : T extends boolean
+        ? boolean
+        : T;
 
 /** The records of a partition, to be gone through once: with `for`, or with `for await` (always possible; needed behind an async step). */
 export type PartitionRecords<T> = Iterable<T> & AsyncIterable<T>;
@@ -25,9 +42,9 @@ export type PartitionRecords<T> = Iterable<T> & AsyncIterable<T>;
  *
  * 1. *Partitions*: a fixed number of parts (8 unless said otherwise, never the number of cores), each an ordered list of records.
  * 2. *Compute*: how to get the records of a partition, by iterating; a partition need not fit in memory.
- * 3. *Dependencies*: the dataset it was made from. All transformations here are narrow: partition p needs partition p of the parent, so a chain of
- *    them runs inside one task, record by record.
- * 4. *Partitioner*: none yet; records stay in the partition where the source put them.
+ * 3. *Dependencies*: the datasets it was made from. Most transformations are narrow: partition p needs partition p of the parent, so a chain of
+ *    them runs inside one task, record by record. Wide ones (`repartition`, `groupByKey`, ...) need all partitions of the parent: a shuffle.
+ * 4. *Partitioner*: what says in which partition a key is, behind a shuffle by keys; records else stay where the source put them.
  * 5. *Preferred place*: the worker that keeps a cached partition in its heap; columns in shared memory are everywhere.
  *
  * Transformations (`map`, `filter`, ...) return a new dataset and run nothing; actions (`collect`, `count`, ...) run tasks on an engine. The engine
@@ -150,10 +167,7 @@ export class Dataset<T> {
         `zip: both datasets must have equally many partitions, got ${this.partitions} and ${other.partitions}. Make them with the same number.`,
       );
     }
-    if (this.engine !== null && other.engine !== null && this.engine !== other.engine) {
-      throw new ArgumentError('zip: both datasets must be on the same engine, got two. Use on(engine) after zip.');
-    }
-    return new Dataset<[T, U]>(this.with({ kind: 'zip', other: other.plan }).plan, this.engine ?? other.engine);
+    return new Dataset<[T, U]>(this.with({ kind: 'zip', other: other.plan }).plan, this.engineWith('zip', other));
   }
 
   /**
@@ -200,6 +214,156 @@ export class Dataset<T> {
     if (schema === undefined || schema === 'records') return this.with(newCacheStep(null, schema ?? 'auto'));
     checkSchema('cache', schema);
     return this.with(newCacheStep(schema, 'auto'));
+  }
+
+  // ---- wide transformations: lazy; records move between partitions, through blocks that later actions use again ----
+
+  /**
+   * The records dealt out to `partitions` partitions in turn: record i of input partition p goes to partition (p + i) modulo `partitions`. A
+   * partition has them in the order of (input partition, position), as behind every shuffle.
+   *
+   * @throws ArgumentError
+   * @example
+   * const three = parallelize([1, 2, 3, 4, 5], { partitions: 1 }).repartition(3);
+   * await three.mapPartitions((records) => [[...records]]).collect(); // => [[1, 4], [2, 5], [3]]
+   */
+  repartition(partitions: number): Dataset<T> {
+    return this.derived(repartitionPlan(this.plan, partitions));
+  }
+
+  /**
+   * Pairs `[fn(record, values), record]`. A {@link Key} is a string, number, boolean, or another value that can be told by its content.
+   *
+   * @example
+   * await parallelize(['apple', 'fig']).keyBy((word) => word.length).collect(); // => [[5, 'apple'], [3, 'fig']]
+   */
+  keyBy<K extends Key, V = undefined>(
+    fn: ((record: T, values: V) => Later<K>) | ModuleTask,
+    values?: V,
+  ): Dataset<[K, T]> {
+    return this.with({ kind: 'keyBy', fn: describeFunction(fn, values) });
+  }
+
+  /**
+   * Pairs with `fn(value, values)` for their value. Pairs stay in the partitions of their keys, unlike with `map`.
+   *
+   * @example
+   * await parallelize([['a', 1], ['b', 2]] as const).mapValues((x) => x * 10).collect(); // => [['a', 10], ['b', 20]]
+   */
+  mapValues<K, W, U, V = undefined>(
+    this: Dataset<readonly [K, W]>,
+    fn: ((value: W, values: V) => Later<U>) | ModuleTask,
+    values?: V,
+  ): Dataset<[K, U]> {
+    return this.with({ kind: 'mapValues', fn: describeFunction(fn, values) });
+  }
+
+  /**
+   * The pairs in the partitions of their keys. `by` is a number of partitions, over which keys are spread by a hash, or a partitioner. Pairs that lie
+   * so already stay where they are; that is so for all transformations by key.
+   *
+   * @throws ArgumentError; from actions EngineError `KEY_TYPE`, `PAIR_EXPECTED`
+   * @example
+   * const people = parallelize([[70, 'Ada'], [12, 'Bo'], [30, 'Cy']] as const, { partitions: 2 });
+   * const byAge = people.partitionBy(rangePartitioner([17, 64]));
+   * await byAge.mapPartitions((pairs) => [[...pairs].length]).collect(); // => [1, 1, 1]
+   */
+  partitionBy<K extends Key, W>(this: Dataset<readonly [K, W]>, by: Partitioning): Dataset<[K, W]> {
+    return this.derived(partitionByPlan('partitionBy', this.plan, by));
+  }
+
+  /**
+   * A pair for each key, with all its values. Keys are in the order in which they first appear, and values in the order of their pairs, by (input
+   * partition, position). A partition of the result must fit in memory: use {@link reduceByKey} where values can be combined.
+   *
+   * @param by number of partitions or partitioner; as the pairs lie if absent, else as many partitions as there are.
+   * @example
+   * const pairs = parallelize([['a', 1], ['b', 2], ['a', 3]] as const, { partitions: 2 });
+   * await pairs.groupByKey(1).collect(); // => [['a', [1, 3]], ['b', [2]]]
+   */
+  groupByKey<K extends Key, W>(this: Dataset<readonly [K, W]>, by?: Partitioning): Dataset<[K, W[]]> {
+    return this.derived(groupByKeyPlan(this.plan, by));
+  }
+
+  /**
+   * A pair for each key, with its values combined by `fn(a, b, values)`: inside each partition in order, then over the partitions in order, as
+   * {@link reduce} does. `fn` must be associative. Keys are in the order in which they first appear.
+   *
+   * @param by as of {@link groupByKey}
+   * @example
+   * const words = parallelize('to be or not to be'.split(' '), { partitions: 2 });
+   * await words.map((word) => [word, 1] as const).reduceByKey((a, b) => a + b, 1).collect(); // => [['to', 2], ['be', 2], ['or', 1], ['not', 1]]
+   */
+  reduceByKey<K extends Key, W, V = undefined>(
+    this: Dataset<readonly [K, W]>,
+    fn: Combine<Widened<W>, V> | ModuleTask,
+    by?: Partitioning,
+    values?: V,
+  ): Dataset<[K, Widened<W>]> {
+    return this.derived(reduceByKeyPlan(this.plan, describeFunction(fn, values), by));
+  }
+
+  /**
+   * For each key that both datasets have, a pair `[key, [value, other value]]` for every two of its values: in the order of this dataset's pairs, and
+   * for one of these in the order of the other's. A partition of the other dataset must fit in memory.
+   *
+   * @param by as of {@link groupByKey}; as either dataset lies if absent
+   * @throws ArgumentError
+   * @example
+   * const ages = parallelize([['Ada', 36], ['Bo', 12]] as const);
+   * const towns = parallelize([['Ada', 'London'], ['Cy', 'Rome']] as const);
+   * await ages.join(towns).collect(); // => [['Ada', [36, 'London']]]
+   */
+  join<K extends Key, W, U>(
+    this: Dataset<readonly [K, W]>,
+    other: Dataset<readonly [K, U]>,
+    by?: Partitioning,
+  ): Dataset<[K, [W, U]]> {
+    return new Dataset(joinPlan(this.plan, other.plan, false, by), this.engineWith('join', other));
+  }
+
+  /**
+   * As {@link join}; pairs of this dataset whose key the other one does not have stay, with undefined.
+   *
+   * @example
+   * const ages = parallelize([['Ada', 36], ['Bo', 12]] as const);
+   * await ages.leftOuterJoin(parallelize([['Ada', 'London']] as const), 1).collect(); // => [['Ada', [36, 'London']], ['Bo', [12, undefined]]]
+   */
+  leftOuterJoin<K extends Key, W, U>(
+    this: Dataset<readonly [K, W]>,
+    other: Dataset<readonly [K, U]>,
+    by?: Partitioning,
+  ): Dataset<[K, [W, U | undefined]]> {
+    return new Dataset(joinPlan(this.plan, other.plan, true, by), this.engineWith('leftOuterJoin', other));
+  }
+
+  /**
+   * The records in the order of `fn(record, values)`, over all partitions; those with the same key stay in their order, also in descending order.
+   * Numbers go by value with NaN last, strings by UTF-16 units, arrays item by item. Where one partition ends is found from a sample of the keys, for
+   * which the dataset is computed once more unless it is cached. A partition must fit in memory.
+   *
+   * @throws ArgumentError; from actions EngineError `KEY_TYPE`
+   * @example
+   * await parallelize(['pear', 'fig', 'apple']).sortBy((word) => word.length).collect(); // => ['fig', 'pear', 'apple']
+   */
+  sortBy<K extends Key, V = undefined>(
+    fn: ((record: T, values: V) => Later<K>) | ModuleTask,
+    options: { readonly ascending?: boolean; readonly partitions?: number; readonly values?: V } = {},
+  ): Dataset<T> {
+    const { ascending = true, partitions, values } = options;
+    return this.derived(sortByPlan(this.plan, describeFunction(fn, values), ascending, partitions));
+  }
+
+  /**
+   * Each record once, in the order in which they first appear in a partition. Records must be what keys may be.
+   *
+   * @param by as of {@link groupByKey}
+   * @example
+   * await parallelize([3, 1, 3, 2, 1], { partitions: 2 }).distinct(1).collect(); // => [3, 1, 2]
+   */
+  distinct<K extends Key>(this: Dataset<K>, by?: Partitioning): Dataset<K> {
+    const pairs = this.keyBy((record) => record).mapValues(() => null);
+    return pairs.reduceByKey((first) => first, by).map(([record]) => record);
   }
 
   // ---- actions: run tasks ----
@@ -264,11 +428,7 @@ export class Dataset<T> {
    * @example
    * await parallelize([1, 2, 3]).reduce((a, b) => a + b); // => 6
    */
-  async reduce<V = undefined>(
-    fn: ((a: T, b: T, values: V) => Later<T>) | ModuleTask,
-    values?: V,
-    options: ActionOptions = {},
-  ): Promise<T> {
+  async reduce<V = undefined>(fn: Combine<T, V> | ModuleTask, values?: V, options: ActionOptions = {}): Promise<T> {
     const spec = describeFunction(fn, values);
     const parts = (await this.run({ kind: 'reduce', fn: spec }, options)).flatMap(recordsOf<T>);
     if (parts.length === 0) throw emptyDataset('reduce', 'Use fold(zero, fn), which has a result for no records.');
@@ -283,7 +443,7 @@ export class Dataset<T> {
    */
   async fold<V = undefined>(
     zero: T,
-    fn: ((a: T, b: T, values: V) => Later<T>) | ModuleTask,
+    fn: Combine<T, V> | ModuleTask,
     values?: V,
     options: ActionOptions = {},
   ): Promise<T> {
@@ -328,13 +488,35 @@ export class Dataset<T> {
     await this.run({ kind: 'foreachPartition', fn: describeFunction(fn, values) }, options);
   }
 
-  /** The plan as text, last step first: partitions, steps with their functions, and what is cached. */
+  /**
+   * The plan as text, last step first: partitions, steps with their functions, what is cached, and behind `+-` the stages that shuffles read from.
+   *
+   * @example
+   * parallelize(['a', 'b'], { partitions: 2 }).repartition(1).toDebugString().split('\n');
+   * // (1) repartition by turns [nothing yet]
+   * //  +-(2) parallelize 2 records
+   */
   toDebugString(): string {
-    return formatPlan(this.plan, (step) => describeCache(this.engine ?? implicitEngine, step, this.partitions));
+    const engine = this.engineOrInline();
+    return formatPlan(this.plan, (kept, partitions) =>
+      kept.kind === 'cache' ? describeCache(engine, kept, partitions) : shufflesOn(engine).describe(kept),
+    );
   }
 
   private with<U>(step: Step): Dataset<U> {
-    return new Dataset<U>({ ...this.plan, steps: [...this.plan.steps, step] }, this.engine);
+    return this.derived({ ...this.plan, steps: [...this.plan.steps, step] });
+  }
+
+  private derived<U>(plan: Plan): Dataset<U> {
+    return new Dataset<U>(plan, this.engine);
+  }
+
+  /** The engine of a dataset made from this one and another. */
+  private engineWith(op: string, other: Dataset<unknown>): Engine | null {
+    if (this.engine !== null && other.engine !== null && this.engine !== other.engine) {
+      throw new ArgumentError(`${op}: both datasets must be on the same engine, got two. Use on(engine) behind it.`);
+    }
+    return this.engine ?? other.engine;
   }
 
   private run(action: Action, options: ActionOptions): Promise<unknown[]> {
@@ -351,26 +533,6 @@ export class Dataset<T> {
 
 /** For datasets without an engine: one inline engine for the whole program. It has no thread and nothing to close. */
 let implicitEngine: Engine | null = null;
-
-/**
- * The columns of each partition of a dataset (count and one shared array per field), computed on the workers of `engine`; all have the same schema.
- * The Trainer's way to its data. A dataset that ends in `cache()` is cached by this.
- *
- * @param options.schema dtype and shape of every field; else that of the dataset's `cache`, of its source, or of the first record.
- * @throws EngineError `SCHEMA` (rejects) for records that are not numbers and typed arrays of one shape
- * @example
- * const parts = await materialize(dataset, engine);
- * parts.map(({ count }) => count); // => [16, 16]
- */
-export function materialize(
-  dataset: AnyDataset,
-  engine: Engine,
-  options: ActionOptions & { readonly schema?: Schema } = {},
-): Promise<Columns[]> {
-  const { schema, ...rest } = options;
-  if (schema !== undefined) checkSchema('materialize', schema);
-  return materializePlan(engine, dataset.plan, schema ?? null, rest);
-}
 
 function recordsOf<T>(result: unknown): T[] {
   return (result as { records: T[] }).records;

@@ -4,6 +4,17 @@ export type { FunctionSpec, ModuleTask } from '../engine/functions.ts';
 export { task } from '../engine/functions.ts';
 export type { Column, ColumnRecord, Columns, FieldSchema, Schema } from './columns.ts';
 export { gather, recordAt, schemaOf } from './columns.ts';
-export { type AnyDataset, Dataset, materialize, type PartitionRecords } from './dataset.ts';
+export { Dataset, type PartitionRecords } from './dataset.ts';
 export type { ActionOptions } from './jobs.ts';
+export type { Key } from './keys.ts';
+export { type AnyDataset, materialize } from './materialize.ts';
+export {
+  type HashPartitioner,
+  hashPartitioner,
+  type Partitioner,
+  type Partitioning,
+  partitionOf,
+  type RangePartitioner,
+  rangePartitioner,
+} from './partitioner.ts';
 export { DEFAULT_PARTITIONS, fromColumns, type IdxOptions, idx, parallelize, type SourceOptions } from './sources.ts';

@@ -1,12 +1,17 @@
 /**
- * @file The driver's side of datasets: runs an action on partitions of a plan, after making the cached partitions that it starts from, and
- * remembers what is cached where.
+ * @file The driver's side of datasets: runs an action on partitions of a plan, after what it starts from has been made: cached partitions, and the
+ * blocks of shuffles.
  */
 import type { Engine, StageInput } from '../engine/engine.ts';
 import { task } from '../engine/functions.ts';
+import { EngineError } from '../errors.ts';
+import { cachedColumns, cacheLookup, cacheStepsOf, keepColumns, keepInHeap, newCacheStep } from './caches.ts';
 import { type Columns, formatSchema, type Schema, sameSchema, schemaError, schemaOf } from './columns.ts';
-import { type CacheEntry, type CacheLookup, type CacheStep, type Plan, taskPlan } from './plan.ts';
-import { type Action, type CacheResult, stageModule } from './stage.ts';
+import { boundsOf, type KeySample, type Partitioner, sampleSize } from './partitioner.ts';
+import { type Plan, type ShuffleSource, shufflesOf, taskPlan } from './plan.ts';
+import type { LostBlocks, MapOutput, TaskRoute } from './shuffle-io.ts';
+import { shufflesOn } from './shuffles.ts';
+import { type Action, type CacheResult, lostBlocksOf, stageModule } from './stage.ts';
 
 /** Options of every action. */
 export interface ActionOptions {
@@ -14,17 +19,8 @@ export interface ActionOptions {
   readonly signal?: AbortSignal;
 }
 
-// Columns are shared memory and serve every engine; a heap cache belongs to one engine's workers. Both go when nobody holds the step any more.
-const columnCaches = new WeakMap<CacheStep, Map<number, Columns>>();
-const heapCaches = new WeakMap<Engine, WeakMap<CacheStep, Map<number, number>>>();
-
-let steps = 0;
-
-/** A cache step with an identity of its own. */
-export function newCacheStep(schema: Schema | null, storage: CacheStep['storage']): CacheStep {
-  steps++;
-  return { kind: 'cache', id: String(steps), storage, schema };
-}
+/** Told of the result of each partition as it comes. */
+type OnResult = (partition: number, result: unknown, worker: number) => void;
 
 /** Runs an action on partitions of a plan; the results come in the order of `partitions`. */
 export async function runAction(
@@ -33,9 +29,10 @@ export async function runAction(
   partitions: readonly number[],
   action: Action,
   options: ActionOptions,
+  onResult?: OnResult,
 ): Promise<unknown[]> {
-  await fillCaches(engine, plan, partitions, action.kind, options);
-  return runStage(engine, plan, partitions, action, options);
+  await fillCaches(engine, plan, partitions, nameOf(action), options);
+  return runStage(engine, plan, partitions, action, options, onResult);
 }
 
 /** The columns of every partition, with one schema. A plan that ends in a fitting `cache` step is cached by this. */
@@ -52,7 +49,7 @@ export async function materializePlan(
   await fillCaches(engine, fits ? plan : { ...plan, steps: [...plan.steps, step] }, all, 'materialize', options);
   return unify(
     all.map((partition) => {
-      const columns = columnCaches.get(step)?.get(partition);
+      const columns = cachedColumns(step, partition);
       if (columns !== undefined) return columns;
       throw schemaError(
         `materialize: records must be objects of numbers and typed arrays, got others in partition ${partition}. Map them to such objects.`,
@@ -62,52 +59,74 @@ export async function materializePlan(
   );
 }
 
-/** What is kept of a cache step now, for people. */
-export function describeCache(engine: Engine | null, step: CacheStep, partitions: number): string {
-  const parts: string[] = [];
-  const columns = columnCaches.get(step);
-  if (columns !== undefined) {
-    let bytes = 0;
-    for (const { fields } of columns.values()) for (const { data } of Object.values(fields)) bytes += data.byteLength;
-    parts.push(`${columns.size} of ${partitions} partitions as columns, ${(bytes / 1e6).toFixed(1)} MB`);
-  }
-  const heap = engine === null ? undefined : heapCaches.get(engine)?.get(step);
-  if (heap !== undefined) parts.push(`${heap.size} of ${partitions} partitions as records`);
-  return parts.join(', ') || 'nothing yet';
-}
-
+/**
+ * Runs a stage on partitions of a plan. Tasks that find blocks of a shuffle lost have not failed: the tasks that wrote these blocks run again, and
+ * then those that were to read them.
+ */
 async function runStage(
   engine: Engine,
   plan: Plan,
   partitions: readonly number[],
   action: Action,
   options: ActionOptions,
-  onResult?: (partition: number, result: unknown, worker: number) => void,
+  onResult?: OnResult,
 ): Promise<unknown[]> {
+  const results = new Map<number, unknown>();
+  const losses = new Map<string, number>();
+  for (let missing = partitions; ; ) {
+    await fillShuffles(engine, plan, missing, options);
+    const lost: LostBlocks[] = [];
+    await runOnce(engine, plan, missing, action, options, (partition, result, worker) => {
+      const blocks = lostBlocksOf(result);
+      lost.push(...blocks);
+      if (blocks.length > 0) return;
+      results.set(partition, result);
+      onResult?.(partition, result, worker);
+    });
+    missing = missing.filter((partition) => !results.has(partition));
+    if (missing.length === 0) return partitions.map((partition) => results.get(partition));
+    forgetLost(engine, plan, missing, lost, losses);
+  }
+}
+
+async function runOnce(
+  engine: Engine,
+  plan: Plan,
+  partitions: readonly number[],
+  action: Action,
+  options: ActionOptions,
+  onResult: OnResult,
+): Promise<void> {
   const lookup = cacheLookup(engine);
+  const caches = cacheStepsOf(plan);
+  const { blocks } = shufflesOn(engine);
   const inputs = partitions.map((partition): StageInput => {
-    const preferred = heapCachesOf(plan).map((step) => lookup(step, partition));
-    const heap = preferred.find((entry) => entry?.kind === 'heap');
-    const input = taskPlan(plan, partition, lookup);
+    const heap = caches.map((step) => lookup(step, partition)).find((entry) => entry?.kind === 'heap');
+    const input = taskPlan(plan, partition, lookup, blocks);
     return heap?.kind === 'heap' ? { partition, input, preferredWorker: heap.worker } : { partition, input };
   });
-  return engine.run(
-    { name: action.kind, run: task(stageModule, 'runPartition', action), inputs },
+  await engine.run(
+    { name: nameOf(action), run: task(stageModule, 'runPartition', action), inputs },
     {
       ...options,
       onResult: (index, result, worker) => {
         const partition = partitions[index]!;
         // A heap cache that the task used is on this worker now, wherever it was before.
-        for (const step of heapCachesOf(plan)) {
-          if (lookup(step, partition)?.kind === 'heap') heapCache(engine, step).set(partition, worker);
+        for (const step of caches) {
+          if (lookup(step, partition)?.kind === 'heap') keepInHeap(engine, step, partition, worker);
         }
-        onResult?.(partition, result, worker);
+        onResult(partition, result, worker);
       },
     },
   );
 }
 
-/** Makes the missing partitions of the last cache step (and, for those, of the steps before it), and of what is zipped in after it. */
+/** What people know an action by: shuffles are written for the transformation that asked for them. */
+function nameOf(action: Action): string {
+  return action.kind === 'shuffle' ? action.op : action.kind;
+}
+
+/** Makes the missing partitions of the last cache step (and, for those, of the steps before it), and of what is zipped or joined in after it. */
 async function fillCaches(
   engine: Engine,
   plan: Plan,
@@ -117,66 +136,106 @@ async function fillCaches(
 ): Promise<void> {
   const at = plan.steps.findLastIndex((step) => step.kind === 'cache');
   for (const step of plan.steps.slice(at + 1)) {
-    if (step.kind === 'zip') await fillCaches(engine, step.other, partitions, op, options);
+    if ('other' in step) await fillCaches(engine, step.other, partitions, op, options);
   }
   const step = plan.steps[at];
   if (step?.kind !== 'cache') return;
   const lookup = cacheLookup(engine);
   const missing = partitions.filter((partition) => lookup(step, partition) === undefined);
   if (missing.length === 0) return;
+  const { id, storage, schema } = step;
   const before: Plan = { ...plan, steps: plan.steps.slice(0, at) };
   await fillCaches(engine, before, missing, op, options);
-  const { id, storage, schema } = step;
-  await runStage(
-    engine,
-    before,
-    missing,
-    { kind: 'cache', op, id, storage, schema },
-    options,
-    (partition, result, worker) => {
-      const { columns } = result as CacheResult;
-      if (columns === null) heapCache(engine, step).set(partition, worker);
-      else columnCache(step).set(partition, columns);
-    },
-  );
+  const action: Action = { kind: 'cache', op, id, storage, schema };
+  await runStage(engine, before, missing, action, options, (partition, result, worker) => {
+    const { columns } = result as CacheResult;
+    if (columns === null) keepInHeap(engine, step, partition, worker);
+    else keepColumns(step, partition, columns);
+  });
 }
 
-function cacheLookup(engine: Engine): CacheLookup {
-  return (step, partition): CacheEntry | undefined => {
-    const columns = columnCaches.get(step)?.get(partition);
-    if (columns !== undefined) return { kind: 'columns', columns };
-    const worker = heapCaches.get(engine)?.get(step)?.get(partition);
-    return worker === undefined ? undefined : { kind: 'heap', worker };
-  };
-}
+// ---- shuffles ----
 
-/** The cache steps of a plan that a task may meet, those of zipped plans included; the last first. */
-function heapCachesOf(plan: Plan): CacheStep[] {
-  return plan.steps
-    .flatMap((step) => (step.kind === 'cache' ? [step] : step.kind === 'zip' ? heapCachesOf(step.other) : []))
-    .reverse();
-}
-
-function columnCache(step: CacheStep): Map<number, Columns> {
-  const known = columnCaches.get(step);
-  if (known !== undefined) return known;
-  const made = new Map<number, Columns>();
-  columnCaches.set(step, made);
-  return made;
-}
-
-function heapCache(engine: Engine, step: CacheStep): Map<number, number> {
-  let steps = heapCaches.get(engine);
-  if (steps === undefined) {
-    steps = new WeakMap();
-    heapCaches.set(engine, steps);
+/** Writes what is missing of the shuffles that the partitions of a plan read. Nothing is missing when this returns. */
+async function fillShuffles(
+  engine: Engine,
+  plan: Plan,
+  partitions: readonly number[],
+  options: ActionOptions,
+): Promise<void> {
+  const lookup = cacheLookup(engine);
+  const shuffles = shufflesOn(engine);
+  // Looked up anew after each one: another action may have found blocks lost meanwhile.
+  for (;;) {
+    const sources = new Set(partitions.flatMap((partition) => shufflesOf(plan, partition, lookup)));
+    const next = [...sources].find((source) => shuffles.missing(source).length > 0);
+    if (next === undefined) return;
+    await fillShuffle(engine, next, options);
   }
-  let workers = steps.get(step);
-  if (workers === undefined) {
-    workers = new Map();
-    steps.set(step, workers);
+}
+
+async function fillShuffle(engine: Engine, source: ShuffleSource, options: ActionOptions): Promise<void> {
+  const { id, op, parent } = source;
+  const shuffles = shufflesOn(engine);
+  const route = await taskRoute(engine, source, options);
+  const missing = shuffles.missing(source);
+  if (missing.length === 0) return;
+  // What the parent needs is made first, so that it gets its part of the memory.
+  await fillCaches(engine, parent, missing, op, options);
+  await fillShuffles(engine, parent, missing, options);
+  await shuffles.withMemory(missing.length, (memoryBytes) => {
+    const action: Action = { kind: 'shuffle', id, op, route, memoryBytes };
+    return runStage(engine, parent, missing, action, options, (input, output) =>
+      shuffles.keep(source, input, output as MapOutput),
+    );
+  });
+}
+
+/** The route of a shuffle's tasks. A sort draws its bounds first, from a sample of the keys. */
+async function taskRoute(engine: Engine, source: ShuffleSource, options: ActionOptions): Promise<TaskRoute> {
+  const { parent, partitions, route } = source;
+  if (route.kind === 'deal') return { kind: 'deal', partitions };
+  if (route.kind === 'key') return { kind: 'key', partitions, partitioner: route.partitioner };
+  const shuffles = shufflesOn(engine);
+  let bounds = shuffles.bounds(source);
+  if (bounds === null) {
+    const inputs = Array.from({ length: parent.partitions }, (_, p) => p);
+    const action: Action = { kind: 'sampleKeys', size: sampleSize(partitions, inputs.length) };
+    // One range has no bounds, whatever its keys.
+    const samples = partitions === 1 ? [] : await runAction(engine, parent, inputs, action, options);
+    bounds = boundsOf(samples as KeySample[], partitions, route.ascending);
+    shuffles.setBounds(source, bounds);
   }
-  return workers;
+  const partitioner: Partitioner = { kind: 'range', partitions, bounds, ascending: route.ascending };
+  return { kind: 'key', partitions, partitioner };
+}
+
+/** Forgets outputs with lost blocks, so that they are written again: each of them only as often as a task may be tried. */
+function forgetLost(
+  engine: Engine,
+  plan: Plan,
+  partitions: readonly number[],
+  lost: readonly LostBlocks[],
+  losses: Map<string, number>,
+): void {
+  const lookup = cacheLookup(engine);
+  const sources = partitions.flatMap((partition) => shufflesOf(plan, partition, lookup));
+  const again = new Map<string, { readonly shuffle: string; readonly producer: number; readonly message: string }>();
+  for (const { shuffle, producers, message } of lost)
+    for (const producer of producers) again.set(`${shuffle}/${producer}`, { shuffle, producer, message });
+  for (const [name, { shuffle, producer, message }] of again) {
+    const times = (losses.get(name) ?? 0) + 1;
+    losses.set(name, times);
+    if (times >= engine.maxAttempts) {
+      throw new EngineError(
+        'SHUFFLE_BLOCK_LOST',
+        `shuffle: blocks must be there when they are read, got those of partition ${producer} lost ${times} times. Last: ${message}`,
+        { shuffle, producer },
+      );
+    }
+    const source = sources.find(({ id }) => id === shuffle);
+    if (source !== undefined) shufflesOn(engine).forget(source, producer);
+  }
 }
 
 /** Columns of one schema: partitions without records take that of the others. */

@@ -1,9 +1,14 @@
 /** @file What workers run for datasets: one exported stage function, which computes a partition and does with it what the action says. */
 import type { RecordsPayload, TaskContext } from '../engine/engine.ts';
 import { type FunctionSpec, functionKind, resolveFunction } from '../engine/functions.ts';
+import { Random } from '../random.ts';
 import { type Columns, ColumnsBuilder, inferSchema, type Schema } from './columns.ts';
-import { compute, isSync, partitionRecords, type Records, type Stream, toArray } from './compute.ts';
+import { compute, type Stream } from './compute.ts';
+import { isSync, partitionRecords, type Records, toArray } from './iterate.ts';
+import { asPair, compareKeys, type Key } from './keys.ts';
+import type { KeySample } from './partitioner.ts';
 import { heapKey, type TaskPlan } from './plan.ts';
+import { type LostBlocks, type ShuffleWrite, writeShuffle } from './shuffle-io.ts';
 
 /** URL of this module, for the stages of the driver. */
 export const stageModule: string = import.meta.url;
@@ -22,16 +27,41 @@ export type Action =
       readonly id: string;
       readonly storage: 'auto' | 'records';
       readonly schema: Schema | null;
-    };
+    }
+  | ({ readonly kind: 'shuffle' } & ShuffleWrite)
+  | { readonly kind: 'sampleKeys'; readonly size: number };
 
 /** What the action `cache` gives: the columns, or null when the records stay in this worker's store. */
 export interface CacheResult {
   readonly columns: Columns | null;
 }
 
-/** A stage function: computes the partition of `plan` and applies `action`. Records go back as {@link RecordsPayload}. */
+/** What a task gives that found blocks of shuffles lost, whatever its action: it is to be run again when they are there again. */
+export interface LostResult {
+  readonly lost: readonly LostBlocks[];
+}
+
+/**
+ * A stage function: computes the partition of `plan` and applies `action`. Records go back as {@link RecordsPayload}. A task that meets lost blocks
+ * does not fail: it says so with a {@link LostResult}, even if a function on its way swallowed the error.
+ */
 export async function runPartition(context: TaskContext, plan: TaskPlan, action: Action): Promise<unknown> {
-  const stream = await compute(plan, context);
+  const lost: LostBlocks[] = [];
+  try {
+    const result = await applyAction(await compute(plan, { ...context, lost }), plan, action, context);
+    return lost.length === 0 ? result : ({ lost } satisfies LostResult);
+  } catch (thrown) {
+    if (lost.length > 0) return { lost } satisfies LostResult;
+    throw thrown;
+  }
+}
+
+/** The lost blocks that a task's result tells of; none for any other result. */
+export function lostBlocksOf(result: unknown): readonly LostBlocks[] {
+  return typeof result === 'object' && result !== null && 'lost' in result ? (result as LostResult).lost : [];
+}
+
+async function applyAction(stream: Stream, plan: TaskPlan, action: Action, context: TaskContext): Promise<unknown> {
   const { records } = stream;
   switch (action.kind) {
     case 'collect':
@@ -51,6 +81,10 @@ export async function runPartition(context: TaskContext, plan: TaskPlan, action:
     }
     case 'cache':
       return cachePartition(stream, action, heapKey(action.id, plan.partition), context);
+    case 'shuffle':
+      return writeShuffle(records, plan.partition, action, context);
+    case 'sampleKeys':
+      return sampleKeys(records, plan.partition, action.size);
   }
 }
 
@@ -98,6 +132,32 @@ async function aggregateRecords(records: Records, zero: unknown, spec: FunctionS
   else for await (const record of records) result = await fn(result, record);
   return result;
 }
+
+/**
+ * Keys of pairs, `size` at most, each record being as likely as any other, drawn by the partition's index: a reservoir (Vitter's algorithm R), as
+ * Spark's.
+ */
+async function sampleKeys(records: Records, partition: number, size: number): Promise<KeySample> {
+  const random = new Random(0, [partition, SAMPLE_STREAM]);
+  const keys: Key[] = [];
+  let count = 0;
+  const add = (record: unknown): void => {
+    const key = asPair('sortBy', record)[0] as Key;
+    compareKeys('sortBy', key, key); // refuses what cannot be ordered
+    count++;
+    if (keys.length < size) keys.push(key);
+    else {
+      const place = random.below(count);
+      if (place < size) keys[place] = key;
+    }
+  };
+  if (isSync(records)) for (const record of records) add(record);
+  else for await (const record of records) add(record);
+  return { count, keys };
+}
+
+/** Keeps this use of the random numbers apart from others. */
+const SAMPLE_STREAM = 0x53414d50;
 
 type CacheAction = Extract<Action, { kind: 'cache' }>;
 

@@ -4,7 +4,7 @@
  */
 import { sha256 } from '#platform';
 import { type Columns, type Schema, schemaOf } from '../data/columns.ts';
-import { type AnyDataset, materialize } from '../data/dataset.ts';
+import { type AnyDataset, materialize } from '../data/materialize.ts';
 import type { BlockHandles } from '../engine/blocks.ts';
 import type { Engine, Loop, Stage } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';

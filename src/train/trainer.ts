@@ -1,5 +1,6 @@
 /** @file The Trainer: synchronous data-parallel training on an engine, as BigDL does it, with the same bits however it runs. */
-import type { AnyDataset, Dataset } from '../data/dataset.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { AnyDataset } from '../data/materialize.ts';
 import { BlockTable } from '../engine/blocks.ts';
 import type { Engine } from '../engine/engine.ts';
 import { describeFunction, type FunctionSpec, task } from '../engine/functions.ts';

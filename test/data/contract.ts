@@ -7,20 +7,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Data from '../../src/data/index.ts';
-import type { Engine, EngineEvent } from '../../src/engine/index.ts';
+import type { Engine, EngineEvent, EngineOptions } from '../../src/engine/index.ts';
+import { shuffleContract } from './shuffle-contract.ts';
 
 /** The parts of the public API that the cases use, so that they run on sources and on the built package alike. */
 export interface Subject {
   readonly data: typeof Data;
   readonly encodeIdx: (dtype: 'uint8' | 'float32', shape: readonly number[], values: ArrayLike<number>) => Uint8Array;
-  readonly engine: () => Engine;
+  readonly engine: (options?: EngineOptions) => Engine;
 }
 
 const fixture = new URL('../fixtures/data-tasks.mjs', import.meta.url).href;
 const coded = (code: string): unknown => expect.objectContaining({ code });
 
 /** The error that a job failed with, or its cause. */
-async function failure(job: Promise<unknown>): Promise<{ code: string; message: string }> {
+export async function failure(job: Promise<unknown>): Promise<{ code: string; message: string }> {
   try {
     await job;
   } catch (error) {
@@ -31,7 +32,9 @@ async function failure(job: Promise<unknown>): Promise<{ code: string; message: 
   throw new Error('the job did not fail');
 }
 
-export function datasetContract(name: string, { data, encodeIdx, engine: makeEngine }: Subject): void {
+export function datasetContract(name: string, subject: Subject): void {
+  shuffleContract(name, subject);
+  const { data, encodeIdx, engine: makeEngine } = subject;
   const { parallelize, idx, fromColumns, materialize, task, gather, recordAt, schemaOf } = data;
   describe(`datasets on ${name}`, () => {
     let engine: Engine;

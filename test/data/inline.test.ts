@@ -4,7 +4,7 @@ import * as data from '../../src/data/index.ts';
 import { inline } from '../../src/engine/inline.ts';
 import { datasetContract } from './contract.ts';
 
-datasetContract('the inline engine', { data, encodeIdx, engine: () => inline() });
+datasetContract('the inline engine', { data, encodeIdx, engine: (options) => inline(options) });
 
 describe('without an engine', () => {
   it('actions run inline', async () => {
