@@ -11,25 +11,10 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { crc32c } from '../../src/codec/checksum.ts';
 import { blockOf, LocalShuffleStore, memoryBytes, type ShuffleOutput } from '../../src/engine/shuffle-store.ts';
 
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
-
-describe('crc32c', () => {
-  it.each([
-    // RFC 3720, appendix B.4, and the check value of the CRC catalogue.
-    [new Uint8Array(32), 0x8a9136aa],
-    [new Uint8Array(32).fill(0xff), 0x62a8ab43],
-    [Uint8Array.from({ length: 32 }, (_, i) => i), 0x46dd794e],
-    [new TextEncoder().encode('123456789'), 0xe3069283],
-    [new Uint8Array(0), 0],
-  ])('of known bytes', (data, expected) => {
-    expect(crc32c(data)).toBe(expected);
-    expect(crc32c(data.subarray(5), crc32c(data.subarray(0, 5)))).toBe(expected);
-  });
-});
 
 describe('blocks of shuffles', () => {
   let folder: string;
