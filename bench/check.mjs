@@ -3,12 +3,14 @@
  * versions that it is for, a `must` and a `stretch`. `node bench/check.mjs FILE ...` checks stored results.
  *
  * Measures: `roofline` (fraction of the probed roofline), `against:<name>` (rate or speed as a multiple of another kernel of ours), `peer:<name>` (the
- * peer's time by ours). All are best to best; the medians stand beside.
+ * peer's time by ours), and numbers that rows of the engine have: `value` (in the row's unit), `multipleOfCopy`, `gigabytesPerSecond`. All are
+ * best to best; the medians stand beside. With `atMost` less is better.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** @type {{ rows: string, measure: string, build?: string, node: number[], must: number, stretch: number, text: string }[]} */
+/** @type {{ rows: string, measure: string, build?: string, node: number[], must: number, stretch?: number,
+ *   atMost?: boolean, text: string }[]} */
 const targets = JSON.parse(readFileSync(new URL('targets.json', import.meta.url), 'utf8'));
 
 const major = ({ node }) => Number(/^v(\d+)/.exec(node)[1]);
@@ -28,6 +30,8 @@ function measured(result, measure) {
   if (result.missing) return `not there yet (${result.missing})`;
   if (result.failed) return `failed: ${result.failed}`;
   if (measure === 'roofline') return [result.roofline.fraction, result.roofline.medianFraction];
+  if (result[measure] !== undefined)
+    return [result[measure], result[`median${measure[0].toUpperCase()}${measure.slice(1)}`]];
   const [kind, name] = measure.split(':');
   const found = { against: result.against, peer: result.peers }[kind]?.[name];
   if (found) return [found.ratio, found.medianRatio];
@@ -37,7 +41,7 @@ function measured(result, measure) {
 /** Every target that applies, with what was found: `met`, `stretch`, `missed` or `unknown` (not measured). */
 export function checkTargets({ machine, results }) {
   const rows = Object.values(results)
-    .flatMap((found) => (Array.isArray(found) ? found : (found?.rows ?? [])))
+    .flat()
     .filter((result) => result?.row);
   return targets
     .filter((target) => isFor(target, machine))
@@ -48,19 +52,23 @@ export function checkTargets({ machine, results }) {
         const value = measured(result, target.measure);
         if (typeof value === 'string') return { target, row: result.row, state: 'unknown', why: value };
         const [best, median] = value;
-        const state = best >= target.stretch ? 'stretch' : best >= target.must ? 'met' : 'missed';
+        const reaches = (bar) => bar !== undefined && (target.atMost ? best <= bar : best >= bar);
+        const state = reaches(target.stretch) ? 'stretch' : reaches(target.must) ? 'met' : 'missed';
         return { target, row: result.row, state, best, median };
       });
     });
+}
+
+function bars({ must, stretch, atMost }) {
+  const word = atMost ? 'at most' : 'must';
+  return stretch === undefined ? `${word} ${must}` : `${word} ${must}, stretch ${stretch}`;
 }
 
 /** Prints a line for each, and the counts. */
 export function printCheck(checked) {
   for (const { target, row, state, best, median, why } of checked) {
     const found = best === undefined ? why : `${best.toFixed(3)} (median ${median.toFixed(3)})`;
-    console.log(
-      `${state.padEnd(7)} ${row.padEnd(38)} ${target.measure.padEnd(24)} must ${target.must}, stretch ${target.stretch}: ${found}`,
-    );
+    console.log(`${state.padEnd(7)} ${row.padEnd(38)} ${target.measure.padEnd(24)} ${bars(target)}: ${found}`);
   }
   const count = (state) => checked.filter((one) => one.state === state).length;
   console.log(

@@ -82,7 +82,8 @@ async function open(bytes, { parameters, partitions }) {
   const { trainingBlocks } = await import('../dist/src/train/blocks.js');
   const length = 16 * partitions * Math.ceil(parameters / (16 * partitions)); // slices of one length
   const layout = { entries: [], weightsLength: length, constantsLength: 0 };
-  const { handles } = createBlocks(partitions, trainingBlocks(layout, partitions, 1), 0);
+  const specs = trainingBlocks(layout, partitions, 1);
+  const { handles } = createBlocks({ id: 0, units: partitions, specs, startVersion: 0, hasData: true });
   const shared = sharedMemory(bytes, length, partitions);
   const { port1, port2 } = new MessageChannel();
   const common = { length, partitions, handles, shared, barrierWords: new SharedArrayBuffer(8) };
@@ -155,10 +156,15 @@ export default async function exchange({ seconds }) {
             `${(bestMs / copy.bestMs).toFixed(2).padStart(5)} x copy   publish ${publish.toFixed(3)}, update ${update.toFixed(3)}, load ${load.toFixed(3)}`,
         );
       }
+      const ofCopy = ({ bestMs, medianMs }) => ({
+        multipleOfCopy: bestMs / copy.bestMs,
+        medianMultipleOfCopy: medianMs / copy.medianMs,
+      });
+      const trainer = rows.find(({ way }) => way === 'blocks');
       results.push({
-        ...size,
-        length,
-        rows: rows.map((row) => ({ ...row, multipleOfCopy: row.bestMs / copy.bestMs })),
+        row: `exchange ${size.name}, threads`,
+        ...{ unit: 'ms', value: trainer.bestMs, medianValue: trainer.medianMs, n: trainer.slices, ...ofCopy(trainer) },
+        ...{ ...size, length, ways: rows.map((row) => ({ ...row, ...ofCopy(row) })) },
       });
     } finally {
       await close();

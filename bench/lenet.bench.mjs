@@ -27,14 +27,17 @@ const prepare = ({ count, fields }) => {
   return { input: { data, shape: [count, 1, 28, 28] }, target: { data: labels, shape: [count] } };
 };
 
-/** Makes the function that trains once on `workers` threads: `{ ms, shares }` of the run. */
-async function openShoal() {
-  const [nn, optim, { lenet5 }, { idx }, { Trainer, threads }] = await Promise.all(
+/**
+ * Makes the function that trains once on `workers` workers: `{ ms, shares }` of the run, as the done event has them. With `killAt` a worker is
+ * killed when that iteration is reported.
+ */
+export async function openTraining(counts, create) {
+  const [nn, optim, { lenet5 }, { idx }, { Trainer }] = await Promise.all(
     ['nn', 'optim', 'models', 'data', 'train'].map((room) => import(`../dist/src/${room}/index.js`)),
   );
-  const engines = new Map([1, 2].map((workers) => [workers, threads({ workers })]));
+  const engines = new Map(counts.map((workers) => [workers, create({ workers })]));
   const datasets = new Map();
-  const train = async (workers, batch, iterations) => {
+  const train = async (workers, batch, iterations, { killAt } = {}) => {
     const key = `${workers} ${batch}`;
     if (!datasets.has(key)) datasets.set(key, idx(files, { partitions, limit: batch * iterations }).cache());
     const trainer = new Trainer({
@@ -48,6 +51,9 @@ async function openShoal() {
     let done;
     for await (const event of trainer.fit(datasets.get(key), { batchSize: batch })) {
       if (event.event === 'done') done = event;
+      if (event.event === 'iteration' && event.iteration === killAt) {
+        engines.get(workers).killWorker(engines.get(workers).liveWorkers()[0]);
+      }
     }
     const { phasesMs, trainSeconds } = done;
     const shares = Object.fromEntries(Object.entries(phasesMs).map(([name, ms]) => [name, ms / (1000 * trainSeconds)]));
@@ -123,7 +129,8 @@ function print({ row, n, rate, medianRate, against, peers, shares }) {
 
 /** @param {{ seconds: number, peers: ReturnType<import('./peers/index.mjs').createPeers> }} options seconds per row */
 export default async function lenet({ seconds, peers }) {
-  const shoal = await openShoal();
+  const { threads } = await import('../dist/src/train/index.js');
+  const shoal = await openTraining([1, 2], threads);
   const peer = peers.names.includes('pytorch') ? await peers.open('pytorch') : { missing: 'not asked for' };
   const rows = [];
   try {

@@ -1,11 +1,12 @@
 /**
- * `npm run bench -- [word ...] [--seconds N] [--json FILE] [--check] [--peers a,b] [--wide]`: runs benchmarks, one after the other.
+ * `npm run bench -- [word ...] [--seconds N] [--json FILE] [--check] [--peers a,b] [--wide]
+ * [--all]`: runs benchmarks, one after the other.
  *
  * A word that is the name of a benchmark (bench/<name>.bench.mjs), or part of some names, means those; any other word means the rows whose
  * names contain it. A benchmark has `rows` (bench/suite.mjs), or a default export that takes `{ seconds, peers }`, prints its own lines and returns
  * plain results, in which objects with a `row` count as rows. `--seconds` is per row; rows without a target take a quarter. `--check` compares
  * with bench/targets.json, and exits with 1 if a "must" is missed. `--json` writes the results with machine, versions and commit.
- * `--wide` starts Node again with V8's revectoriser. `--peers` names the peers to use (`--peers none`: without).
+ * `--wide` starts Node again with V8's revectoriser, `--all` is bench/all.mjs. `--peers` names the peers to use (`--peers none`: without).
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -26,6 +27,7 @@ const { values, positionals } = parseArgs({
     check: { type: 'boolean', default: false },
     peers: { type: 'string' },
     wide: { type: 'boolean', default: false },
+    all: { type: 'boolean', default: false },
   },
 });
 
@@ -40,10 +42,13 @@ const wanted = values.peers === undefined ? peerNames : values.peers.split(',').
 for (const name of wanted) {
   if (!peerNames.includes(name)) fail(`--peers must be some of ${peerNames.join(', ')}, got ${name}. Or say none.`);
 }
+/** Goes on as another program. */
+function become(...words) {
+  process.exit(spawnSync(process.execPath, words, { stdio: 'inherit' }).status ?? 1);
+}
+if (values.all) become(fileURLToPath(new URL('all.mjs', import.meta.url)), '--seconds', values.seconds);
 if (values.wide && !isWide) {
-  const again = [...process.execArgv, wideFlag, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  const { status } = spawnSync(process.execPath, again, { stdio: 'inherit' });
-  process.exit(status ?? 1);
+  become(...process.execArgv, wideFlag, fileURLToPath(import.meta.url), ...process.argv.slice(2));
 }
 
 const suffix = '.bench.mjs';

@@ -1,0 +1,51 @@
+/**
+ * `node bench/all.mjs [--seconds N] [--only NAME,...]`: every benchmark that targets or docs/performance.md speak of, on Node 20, 24 and 26 from npm
+ * (test/runtimes/node_modules: `npm ci` there), on 26 also with the wide build. Writes bench/results/<date>-<node>[-wide].json with machine and commit,
+ * checks each against bench/targets.json, and draws docs/performance.md anew. Takes about 25 minutes with the default of 10 s a row. Exits with 1
+ * if a "must" was missed or a run failed; a run that fails does not keep the others from running.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '10' }, only: { type: 'string' } } });
+
+/** What runs where. Trainings and the engine do not depend on the version so much that they would be worth the time on all. */
+const kernels = ['gemm', 'conv', 'maps', 'threads'];
+const runs = [
+  { node: 'node24', benches: [...kernels, 'lenet', 'mlp', 'engine'] },
+  { node: 'node26', benches: ['gemm', 'conv', 'winograd'], wide: true },
+  { node: 'node20', benches: [...kernels, 'mlp', 'engine'] },
+  { node: 'node26', benches: kernels },
+];
+const only = values.only?.split(',');
+const nameOf = ({ node, wide }) => `${node}${wide ? '-wide' : ''}`;
+const chosen = runs.filter((run) => only === undefined || only.includes(nameOf(run)));
+if (chosen.length === 0) {
+  console.error(`all: --only must be some of ${runs.map(nameOf).join(', ')}, got ${values.only}.`);
+  process.exit(1);
+}
+
+const results = `${root}bench/results`;
+mkdirSync(results, { recursive: true });
+const day = new Date().toISOString().slice(0, 10);
+let failed = false;
+for (const run of chosen) {
+  const name = nameOf(run);
+  const binary = `${root}test/runtimes/node_modules/${run.node}/bin/node`;
+  if (!existsSync(binary)) {
+    console.error(`all: ${run.node} is not installed. Run npm ci in test/runtimes.`);
+    failed = true;
+    continue;
+  }
+  console.log(`\n=== ${name}`);
+  const wide = run.wide ? ['--wide'] : [];
+  const file = `${results}/${day}-${name}.json`;
+  const words = ['bench/run.mjs', ...run.benches, ...wide, '--seconds', values.seconds, '--json', file, '--check'];
+  const { status } = spawnSync(binary, words, { cwd: root, stdio: 'inherit' });
+  failed ||= status !== 0;
+}
+const { status } = spawnSync(process.execPath, ['scripts/performance.mjs'], { cwd: root, stdio: 'inherit' });
+process.exitCode = failed || status !== 0 ? 1 : 0;
