@@ -1,6 +1,7 @@
 /**
  * `node bench/all.mjs [--seconds N] [--only NAME,...]`: every benchmark that targets or docs/performance.md speak of, on Node 20, 24 and 26 from npm
- * (test/runtimes/node_modules: `npm ci` there), on 26 also with the wide build. Writes bench/results/<date>-<node>[-wide].json with machine and commit,
+ * (test/runtimes/node_modules: `npm ci` there), the wide build on 26, the relaxed one
+ * on 24. Writes bench/results/<date>-<node>[-<build>].json with machine and commit,
  * checks each against bench/targets.json, and draws docs/performance.md anew. Takes about 25 minutes with the default of 10 s a row. Exits with 1
  * if a "must" was missed or a run failed; a run that fails does not keep the others from running.
  */
@@ -16,12 +17,13 @@ const { values } = parseArgs({ options: { seconds: { type: 'string', default: '1
 const kernels = ['gemm', 'conv', 'maps', 'threads'];
 const runs = [
   { node: 'node24', benches: [...kernels, 'lenet', 'mlp', 'engine'] },
-  { node: 'node26', benches: ['gemm', 'conv', 'winograd'], wide: true },
+  { node: 'node26', benches: ['gemm', 'conv'], build: 'wide' },
   { node: 'node20', benches: [...kernels, 'mlp', 'engine'] },
   { node: 'node26', benches: kernels },
+  { node: 'node24', benches: ['gemm', 'conv'], build: 'relaxed' },
 ];
 const only = values.only?.split(',');
-const nameOf = ({ node, wide }) => `${node}${wide ? '-wide' : ''}`;
+const nameOf = ({ node, build }) => (build ? `${node}-${build}` : node);
 const chosen = runs.filter((run) => only === undefined || only.includes(nameOf(run)));
 if (chosen.length === 0) {
   console.error(`all: --only must be some of ${runs.map(nameOf).join(', ')}, got ${values.only}.`);
@@ -41,11 +43,11 @@ for (const run of chosen) {
     continue;
   }
   console.log(`\n=== ${name}`);
-  const wide = run.wide ? ['--wide'] : [];
+  const build = run.build ? ['--build', run.build] : [];
   const file = `${results}/${day}-${name}.json`;
-  const words = ['bench/run.mjs', ...run.benches, ...wide, '--seconds', values.seconds, '--json', file, '--check'];
+  const words = ['bench/run.mjs', ...run.benches, ...build, '--seconds', values.seconds, '--json', file, '--check'];
   const { status } = spawnSync(binary, words, { cwd: root, stdio: 'inherit' });
   failed ||= status !== 0;
 }
-const { status } = spawnSync(process.execPath, ['scripts/performance.mjs'], { cwd: root, stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, ['bench/report.mjs'], { cwd: root, stdio: 'inherit' });
 process.exitCode = failed || status !== 0 ? 1 : 0;

@@ -28,12 +28,12 @@ const convolution = ({ n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, grou
   return { numbers, flops, floats: n * (c * h * h + o * ho * ho) };
 };
 
-const conv2d = (prefix) => (shape) => {
+const conv2d = (family) => (shape) => {
   const { numbers, flops, floats } = convolution(shape);
   const depthwise = shape.groups > 1;
   const names = { forward: ['y'], 'backward-data': ['gradX'], 'backward-filter': ['gradWeight'] };
   const whats = shape.what === 'all' ? Object.keys(names) : [shape.what];
-  const calls = whats.map((what) => ({ kernel: `${prefix}conv2d_f32_${what.replace('-', '_')}`, numbers }));
+  const calls = whats.map((what) => ({ kernel: `${family}_${what.replace('-', '_')}`, numbers }));
   return {
     calls,
     output: names[whats[0]][0],
@@ -55,8 +55,8 @@ const operations = {
     const strides = { batch, strideA: m * k, strideB: k * n, strideC: m * n };
     return { calls: [{ kernel: 'gemm_batched_f32', numbers: { ...numbers, ...strides } }], output: 'c', flops };
   },
-  conv: conv2d(''),
-  winograd: conv2d('winograd_'),
+  conv: conv2d('conv2d_f32'),
+  winograd: conv2d('winograd_conv2d_f32'),
   unary({ name, length }) {
     return { calls: [{ kernel: `${name}_f32`, numbers: { length } }], output: 'y', stream: oneToOne(length) };
   },

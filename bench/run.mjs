@@ -1,12 +1,13 @@
 /**
- * `npm run bench -- [word ...] [--seconds N] [--json FILE] [--check] [--peers a,b] [--wide]
- * [--all]`: runs benchmarks, one after the other.
+ * `npm run bench -- [word ...] [--seconds N] [--json FILE] [--check] [--peers a,b]
+ * [--build wide|relaxed] [--all]`: runs benchmarks, one after the other.
  *
  * A word that is the name of a benchmark (bench/<name>.bench.mjs), or part of some names, means those; any other word means the rows whose
  * names contain it. A benchmark has `rows` (bench/suite.mjs), or a default export that takes `{ seconds, peers }`, prints its own lines and returns
  * plain results, in which objects with a `row` count as rows. `--seconds` is per row; rows without a target take a quarter. `--check` compares
  * with bench/targets.json, and exits with 1 if a "must" is missed. `--json` writes the results with machine, versions and commit.
- * `--wide` starts Node again with V8's revectoriser, `--all` is bench/all.mjs. `--peers` names the peers to use (`--peers none`: without).
+ * `--build wide` starts Node again with V8's revectoriser, `--build relaxed` asks for fused multiply-adds. `--peers` names the peers to use (`--peers
+ * none`: without). `--all` is bench/all.mjs.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -26,7 +27,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     check: { type: 'boolean', default: false },
     peers: { type: 'string' },
-    wide: { type: 'boolean', default: false },
+    build: { type: 'string', default: 'strict' },
     all: { type: 'boolean', default: false },
   },
 });
@@ -47,7 +48,10 @@ function become(...words) {
   process.exit(spawnSync(process.execPath, words, { stdio: 'inherit' }).status ?? 1);
 }
 if (values.all) become(fileURLToPath(new URL('all.mjs', import.meta.url)), '--seconds', values.seconds);
-if (values.wide && !isWide) {
+if (!['strict', 'wide', 'relaxed'].includes(values.build))
+  fail(`--build must be strict, wide or relaxed, got ${values.build}.`);
+if (values.build === 'relaxed') process.env.SHOAL_BUILD = 'relaxed';
+if (values.build === 'wide' && !isWide) {
   become(...process.execArgv, wideFlag, fileURLToPath(import.meta.url), ...process.argv.slice(2));
 }
 
