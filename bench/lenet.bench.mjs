@@ -80,17 +80,27 @@ function trainer(shoal, n, batch, iterations) {
   return { name: `shoal ${n}`, run, runs };
 }
 
-/** PyTorch on n threads: the same number of iterations a turn. */
-async function opponent(peer, n, batch, iterations) {
+/** Iterations of PyTorch's smallest turn: it goes on from turn to turn, so a turn need not be a whole training. */
+const peerIterations = 8;
+
+/** PyTorch on n threads. */
+async function opponent(peer, n, batch) {
   const prepared = await peer.prepare({ op: 'lenet', threads: n, folder, batch });
-  const run = (repeats) => prepared.runner.run(repeats * iterations);
+  const run = (repeats) => prepared.runner.run(repeats * peerIterations);
   return { name: `pytorch ${n}`, run, close: prepared.close };
+}
+
+/** Its times, for as many iterations as ours. */
+function scaled(found, iterations) {
+  if (found === undefined) return undefined;
+  const factor = iterations / peerIterations;
+  return { bestMs: factor * found.bestMs, medianMs: factor * found.medianMs, n: found.n };
 }
 
 /** The row of n threads, in the shape of bench/suite.mjs, with the shares of the best run. */
 function rowOf({ batch, iterations }, n, results, runs) {
   const own = results.get(`shoal ${n}`);
-  const other = results.get(`pytorch ${n}`);
+  const other = scaled(results.get(`pytorch ${n}`), iterations);
   const one = results.get('shoal 1');
   const rate = (ms) => (1000 * batch * iterations) / ms;
   const against =
@@ -138,7 +148,7 @@ export default async function lenet({ seconds, peers }) {
       const { batch, iterations } = one;
       const own = [1, 2].map((n) => trainer(shoal, n, batch, iterations));
       const others = [];
-      if (!peer.missing) for (const n of [1, 2]) others.push(await opponent(peer, n, batch, iterations));
+      if (!peer.missing) for (const n of [1, 2]) others.push(await opponent(peer, n, batch));
       const results = await race([...own, ...others], 4 * seconds);
       for (const other of others) await other.close();
       rows.push(...own.map(({ runs }, i) => rowOf(one, i + 1, results, runs)));

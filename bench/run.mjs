@@ -1,13 +1,13 @@
 /**
  * `npm run bench -- [word ...] [--seconds N] [--json FILE] [--check] [--peers a,b]
- * [--build wide|relaxed] [--all]`: runs benchmarks, one after the other.
+ * [--build wide|relaxed] [--targets] [--all]`: runs benchmarks, one after the other.
  *
  * A word that is the name of a benchmark (bench/<name>.bench.mjs), or part of some names, means those; any other word means the rows whose
  * names contain it. A benchmark has `rows` (bench/suite.mjs), or a default export that takes `{ seconds, peers }`, prints its own lines and returns
  * plain results, in which objects with a `row` count as rows. `--seconds` is per row; rows without a target take a quarter. `--check` compares
  * with bench/targets.json, and exits with 1 if a "must" is missed. `--json` writes the results with machine, versions and commit.
  * `--build wide` starts Node again with V8's revectoriser, `--build relaxed` asks for fused multiply-adds. `--peers` names the peers to use (`--peers
- * none`: without). `--all` is bench/all.mjs.
+ * none`: without). `--targets` leaves out rows that no target of this Node and build speaks of. `--all` is bench/all.mjs.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -28,6 +28,7 @@ const { values, positionals } = parseArgs({
     check: { type: 'boolean', default: false },
     peers: { type: 'string' },
     build: { type: 'string', default: 'strict' },
+    targets: { type: 'boolean', default: false },
     all: { type: 'boolean', default: false },
   },
 });
@@ -67,8 +68,10 @@ const parts = positionals.filter((word) => benchesOf(word).length === 0);
 
 /** What to run of a benchmark: all of it, some rows, or nothing. */
 function selection(name, rows) {
-  if (positionals.length === 0 || chosen.has(name)) return rows ?? 'all';
-  const some = rows?.filter((row) => parts.some((part) => row.name.includes(part))) ?? [];
+  const isChosen = positionals.length === 0 || chosen.has(name);
+  if (rows === undefined) return isChosen ? 'all' : undefined;
+  const named = isChosen ? rows : rows.filter((row) => parts.some((part) => row.name.includes(part)));
+  const some = values.targets ? named.filter((row) => hasTarget(row.name, machine)) : named;
   return some.length > 0 ? some : undefined;
 }
 
@@ -81,14 +84,33 @@ console.log('best (median): rates, fractions of the probed roofline, and ratios 
 const peers = createPeers(wanted);
 const secondsOf = (name) => (hasTarget(name, machine) ? seconds : seconds / 4);
 const results = {};
+
+/** A benchmark without rows; one that throws does not keep the next from running. */
+async function runWhole(name, run) {
+  try {
+    return await run({ seconds, peers });
+  } catch (error) {
+    console.error(error);
+    return [{ row: name, failed: error instanceof Error ? error.message : String(error) }];
+  }
+}
+
+/** What there is so far, written after every benchmark. */
+async function store() {
+  const report = { date: new Date().toISOString(), machine, peers: await peers.versions(), seconds, results };
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 1)}\n`);
+  return report;
+}
+
 try {
   for (const name of names) {
     const { rows, default: run } = await import(`./${name}${suffix}`);
     const what = selection(name, rows);
     if (what === undefined) continue;
     console.log(name);
-    results[name] = rows ? await runRows(what, { seconds: secondsOf, peers }) : await run({ seconds, peers });
+    results[name] = rows ? await runRows(what, { seconds: secondsOf, peers }) : await runWhole(name, run);
     console.log('');
+    await store();
   }
 } finally {
   await peers.close();
@@ -96,13 +118,12 @@ try {
 if (Object.keys(results).length === 0) {
   fail(`no benchmark and no row is named like ${positionals.join(', ')}. Benchmarks: ${names.join(', ')}.`);
 }
-const report = { date: new Date().toISOString(), machine, peers: await peers.versions(), seconds, results };
+const report = await store();
 console.log(
   Object.entries(report.peers)
     .map(([name, version]) => `${name} ${version}`)
     .join('; '),
 );
-if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 1)}\n`);
 const failed = Object.values(results)
   .flat()
   .filter((row) => row?.failed);

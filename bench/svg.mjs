@@ -1,11 +1,11 @@
 /** Bar charts as SVG, by hand: horizontal bars from a base line, with marks for what was promised. Text is in the page's own colours. */
 
-const escape = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
+const escaped = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 const [rowHeight, labelWidth, plotWidth, valueWidth, top] = [18, 300, 420, 70, 46];
 const colours = { good: '#2a7f62', bad: '#b5482f', mark: '#7a7a7a', grid: '#d0d0d0' };
 
 const text = (x, y, content, anchor = 'start', more = '') =>
-  `<text x="${x}" y="${y}" text-anchor="${anchor}" ${more}>${escape(content)}</text>`;
+  `<text x="${x}" y="${y}" text-anchor="${anchor}" ${more}>${escaped(content)}</text>`;
 
 /**
  * @param {{ title: string, subtitle: string, bars: { label: string, value: number, median?: number, mark?: number }[], ticks: number[], base: number,
@@ -43,7 +43,7 @@ export function barChart({ title, subtitle, bars, ticks, base, logarithmic = fal
   const width = labelWidth + plotWidth + valueWidth;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
-    `<title>${escape(title)}</title>`,
+    `<title>${escaped(title)}</title>`,
     '<style>text{font:12px sans-serif;fill:#222}.small{font-size:10px}.title{font-weight:bold;font-size:14px}</style>',
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     text(12, 18, title, 'start', 'class="title"'),

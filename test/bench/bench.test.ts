@@ -70,7 +70,7 @@ describe('targets', () => {
 
   const result = (fraction: number) => ({
     row: 'gemm NN 512',
-    roofline: { fraction, medianFraction: fraction },
+    roofline: { limit: 'mul+add, 128 bits', fraction, medianFraction: fraction },
     against: {},
     peers: {},
   });
@@ -95,6 +95,7 @@ describe('targets', () => {
   it('are met, missed or not measured, for their Node and build only', () => {
     expect(stateOf('v24.21.0', 'strict', result(0.95))).toEqual(['stretch']);
     expect(stateOf('v24.21.0', 'strict', result(0.85))).toEqual(['met']);
+    expect(stateOf('v24.21.0', 'strict', result(1.2))).toEqual(['unknown']); // nobody is faster than the machine
     expect(stateOf('v24.21.0', 'strict', result(0.79))).toEqual(['missed']);
     expect(stateOf('v20.20.2', 'strict', result(0.7))).toEqual(['met']);
     expect(stateOf('v26.1.0', 'wide', result(0.7))).toEqual(['met']);
