@@ -78,9 +78,7 @@ class ValueReader extends DefaultDeserializer {
     const length = this.readUint32();
     if (type === undefined) throw new Error('a view of unknown type');
     const bytes = this.readRawBytes(length);
-    const buffer = length < sharedFromBytes ? new ArrayBuffer(length) : new SharedArrayBuffer(length);
-    new Uint8Array(buffer).set(bytes);
-    return new type(buffer);
+    return new type(length < sharedFromBytes ? new Uint8Array(bytes).buffer : toShared(bytes));
   }
 }
 
@@ -139,6 +137,18 @@ function varint(value: number): number[] {
   return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
 }
 
+/** Between addresses that differ modulo 8, V8 copies to shared memory byte by byte: pieces go through memory that starts at 0. */
+function toShared(bytes: Uint8Array): SharedArrayBuffer {
+  const target = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  const piece = new Uint8Array(Math.min(bytes.length, 65_536));
+  for (let at = 0; at < bytes.length; at += piece.length) {
+    const part = bytes.subarray(at, at + piece.length);
+    piece.set(part);
+    target.set(part.length < piece.length ? piece.subarray(0, part.length) : piece, at);
+  }
+  return target.buffer;
+}
+
 /** What {@link ValueWriter.writeShared} wrote, from the end. */
 function readShared(bytes: Uint8Array): Map<number, SharedArrayBuffer> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -148,10 +158,7 @@ function readShared(bytes: Uint8Array): Map<number, SharedArrayBuffer> {
   let end = tableStart;
   for (let at = tableEnd - 8; at >= tableStart; at -= 8) {
     const start = end - view.getUint32(at + 4, true);
-    const content = bytes.subarray(start, end);
-    const buffer = new SharedArrayBuffer(content.length);
-    new Uint8Array(buffer).set(content);
-    shared.set(view.getUint32(at, true), buffer);
+    shared.set(view.getUint32(at, true), toShared(bytes.subarray(start, end)));
     end = start;
   }
   return shared;
