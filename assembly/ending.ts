@@ -1,7 +1,7 @@
 // What follows a matrix product while its result is still in cache: bias, residual, activation. Contract: kernels/gemm.ts. The operations and
 // their order are those of add_bias, add and the element-wise kernels, and so the bits are those of the unfused sequence.
-import { exp4, sigmoid4, tanh4 } from './math';
-import { loadPart, loadSome, storeSome } from './vector';
+import { gelu4, sigmoid4, tanh4 } from './math';
+import { loadSome, storeSome } from './vector';
 
 const CLAMP: i32 = 1;
 const TANH: i32 = 2;
@@ -33,6 +33,7 @@ function activate(activation: i32, x: v128, low: v128, high: v128): v128 {
   if (activation == CLAMP) return f32x4.pmin(f32x4.pmax(x, low), high);
   if (activation == TANH) return tanh4(x);
   if (activation == SIGMOID) return sigmoid4(x);
+  if (activation == GELU) return gelu4(x);
   return x;
 }
 
@@ -64,5 +65,6 @@ export function finish(ending: usize, i: i32, j: i32, rows: i32, columns: i32, c
   if (activation == CLAMP) finishAll(CLAMP, rows, columns, c, cRow, bias, residual, residualRow, low, high);
   else if (activation == TANH) finishAll(TANH, rows, columns, c, cRow, bias, residual, residualRow, low, high);
   else if (activation == SIGMOID) finishAll(SIGMOID, rows, columns, c, cRow, bias, residual, residualRow, low, high);
+  else if (activation == GELU) finishAll(GELU, rows, columns, c, cRow, bias, residual, residualRow, low, high);
   else finishAll(0, rows, columns, c, cRow, bias, residual, residualRow, low, high);
 }

@@ -12,6 +12,7 @@ import { argmax, ConfusionMatrix, inline, MeanLoss, processes, Top1Accuracy, Tra
 import { EventLog, type RunEvent } from './event-log.ts';
 import { type Options, orUsage, parseOptions, resumeCommand } from './options.ts';
 import { hashFiles, type Kill, Terminal } from './terminal.ts';
+import { runWide } from './wide.ts';
 
 type Digits = Dataset<{ image: Uint8Array; label: number }>;
 
@@ -94,6 +95,8 @@ async function predict(model: nn.Module, test: Digits) {
 async function main(args: readonly string[], signal: AbortSignal): Promise<number> {
   const options = parseOptions(args);
   if (typeof options === 'number') return options;
+  const elsewhere = options.wide ? orUsage(runWide) : null;
+  if (elsewhere !== null) return elsewhere;
   const { partitions, limit, checkpoint, resume, chaos } = options;
   const first = { event: 'options', elapsedMs: 0, source: 'program', options } as const;
   const log = options.events === null ? null : orUsage(() => new EventLog(options.events!, first));

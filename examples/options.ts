@@ -17,6 +17,8 @@ export interface Options {
   /** Seed of the plan of kills; `null` without one. */
   readonly chaos: number | null;
   readonly json: boolean;
+  /** Whether to run with 256-bit kernels. */
+  readonly wide: boolean;
   /** File for all events; `null` without one. */
   readonly events: string | null;
 }
@@ -35,6 +37,7 @@ const help = `Trains LeNet-5 on MNIST. Usage: npm start -- [options]
   --checkpoint DIR         where checkpoints go                           checkpoints/lenet-mnist-<time>
   --resume                 go on from the newest checkpoint in DIR
   --chaos SEED             kill workers by a plan drawn from SEED; then run undisturbed, and compare the weights
+  --wide                   256-bit kernels, the same weights: restarts Node (24 or later, x64) with V8's revectoriser
   --json                   only JSON lines on stdout, one per event; the last is {"event":"done",...}
   --events FILE            append all events, of the training and of the engine, as JSON lines to FILE
   --help                   this text
@@ -91,6 +94,7 @@ function check(values: ReturnType<typeof parse>['values']): Options {
     resume: values.resume ?? false,
     chaos: values.chaos === undefined ? null : integer('chaos', values.chaos, 0, 0),
     json: values.json ?? false,
+    wide: values.wide ?? false,
     events: values.events ?? null,
   };
 }
@@ -124,6 +128,7 @@ function parse(args: readonly string[]) {
         resume: flag,
         chaos: text,
         json: flag,
+        wide: flag,
         events: text,
         help: flag,
       },

@@ -1,8 +1,9 @@
 /** @file What the kernels of matrix products share: parameters, rules, and the definition of a product and of what follows it. */
 import { blockLength } from './blocks.ts';
 import { anyAlignment, flag, input, type Round, type Sizes, scalar, size } from './define.ts';
-import { sigmoid32, tanh32 } from './f32-math.ts';
+import { gelu32, sigmoid32, tanh32 } from './f32-math.ts';
 import { sigmoid64, tanh64 } from './f64-math.ts';
+import { gelu64 } from './f64-special.ts';
 
 export type Floats = Float32Array | Float64Array;
 
@@ -100,7 +101,7 @@ export function multiply(
 }
 
 /** What `activation` of `gemm_fused_f32` may be. */
-export const activations = { none: 0, clamp: 1, tanh: 2, sigmoid: 3 } as const;
+export const activations = { none: 0, clamp: 1, tanh: 2, sigmoid: 3, gelu: 4 } as const;
 
 /** The activation of a fused product, as a function. */
 function activationOf(round: Round, activation: number, low: number, high: number): (x: number) => number {
@@ -115,6 +116,7 @@ function activationOf(round: Round, activation: number, low: number, high: numbe
   }
   if (activation === activations.tanh) return single ? tanh32 : tanh64;
   if (activation === activations.sigmoid) return single ? sigmoid32 : sigmoid64;
+  if (activation === activations.gelu) return single ? gelu32 : gelu64;
   return (x) => x;
 }
 
@@ -148,7 +150,7 @@ export const endingParameters = [
     optional: true,
   },
   size('ldr', 'elements from one row of the residual to the next'),
-  flag('activation', '0 none, 1 clamp to [low, high] (0 and infinity: ReLU), 2 tanh, 3 sigmoid; last'),
+  flag('activation', '0 none, 1 clamp to [low, high] (0 and infinity: ReLU), 2 tanh, 3 sigmoid, 4 GELU; last'),
   scalar('low', 'lower end of the clamp'),
   scalar('high', 'upper end of the clamp'),
 ] as const;

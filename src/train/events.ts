@@ -140,7 +140,7 @@ export interface Summary {
   /** Calls of reference kernels (not WebAssembly) on workers while training. */
   readonly referenceKernelCalls: number;
   readonly phasesMs: PhaseTimes;
-  /** Whether the same seed, data, model and partitions give the same bits again. */
+  /** Whether the same seed, data, model and partitions give the same bits on any machine; false with the relaxed build of the kernels. */
   readonly reproducible: boolean;
 }
 

@@ -3,6 +3,7 @@
  * only place where tensors meet the engine's loop.
  */
 import { referenceKernelCalls } from '../../kernels/runtime/call.ts';
+import { config } from '../../kernels/runtime/config.ts';
 import { type Columns, gather } from '../data/columns.ts';
 import type { LoopContext, LoopProgram } from '../engine/engine.ts';
 import type { FunctionSpec } from '../engine/functions.ts';
@@ -51,6 +52,8 @@ export interface ReplicaReport {
   readonly times: PhaseTimes;
   /** Reference kernels that it has called since it was opened. */
   readonly referenceKernelCalls: number;
+  /** Whether its build of the kernels gives the same bits on every machine. */
+  readonly reproducible: boolean;
 }
 
 /** Opens a replica: the loop function of training. */
@@ -152,6 +155,7 @@ class Replica implements LoopProgram {
     const report: ReplicaReport = {
       times: this.times,
       referenceKernelCalls: referenceKernelCalls() - this.referenceCallsBefore,
+      reproducible: config().reproducible,
     };
     this.context.emit(report);
     this.times = noTimes();

@@ -82,6 +82,7 @@ class Run {
   private readonly kills: KillCounts = { forward: 0, backward: 0, publish: 0, update: 0, checkpoint: 0, random: 0 };
   private readonly times: PhaseTimes = noTimes();
   private readonly referenceCalls = new Map<number, number>();
+  private reproducible = true;
   /** When each worker last left the loop, since the advance that is running began. */
   private readonly leftMs = new Map<number, number>();
   /** The last readings of reports: when, and how many records had been trained. */
@@ -377,7 +378,8 @@ class Run {
 
   // Reports.
 
-  private onReplica({ times, referenceKernelCalls }: ReplicaReport, worker: number): void {
+  private onReplica({ times, referenceKernelCalls, reproducible }: ReplicaReport, worker: number): void {
+    this.reproducible &&= reproducible;
     for (const name of phaseNames) this.times[name] += times[name];
     this.referenceCalls.set(worker, referenceKernelCalls);
     this.leftMs.set(worker, performance.now());
@@ -471,7 +473,7 @@ class Run {
       ...counted,
       referenceKernelCalls: [...this.referenceCalls.values()].reduce((sum, calls) => sum + calls, 0),
       phasesMs,
-      reproducible: true,
+      reproducible: this.reproducible,
     };
   }
 

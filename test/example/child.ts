@@ -22,9 +22,16 @@ export type Event = { readonly event: string; readonly iteration: number; readon
 export function runExample(
   args: readonly string[],
   onOutput: (stdout: string, signal: (name: NodeJS.Signals) => void) => void = () => {},
+  {
+    node = process.execPath,
+    env = {},
+  }: { readonly node?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(node, [program, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -18,7 +18,8 @@ describe('command line', () => {
   it('--help lists all options and trains nothing', async () => {
     const { code, stdout, stderr } = await runExample(['--help']);
     expect([code, stderr]).toEqual([0, '']);
-    const options = 'engine workers partitions epochs batch lr seed limit checkpoint resume chaos json events help';
+    const options =
+      'engine workers partitions epochs batch lr seed limit checkpoint resume chaos json wide events help';
     for (const option of options.split(' ')) expect(stdout).toContain(`--${option} `);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
   });

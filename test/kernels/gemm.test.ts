@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { activations, gemm_batched_f32, gemm_f32, gemm_fused_f32 } from '../../kernels/gemm.ts';
-import { add_bias_f32, add_f32, relu_f32, sigmoid_f32, tanh_f32 } from '../../kernels/map.ts';
+import { add_bias_f32, add_f32, gelu_f32, relu_f32, sigmoid_f32, tanh_f32 } from '../../kernels/map.ts';
 import { callArrays, referenceArrays } from '../../kernels/runtime/arrays.ts';
 import { Random } from '../../src/random.ts';
 
@@ -196,6 +196,7 @@ describe('gemm_fused_f32', () => {
     ['clamp', relu_f32],
     ['tanh', tanh_f32],
     ['sigmoid', sigmoid_f32],
+    ['gelu', gelu_f32],
   ] as const)('with %s has the bits of the separate kernels, one after the other', (activation, kernel) => {
     // One row or column; C computed as it lies and transposed; two blocks of k.
     for (const [m, n, k] of [

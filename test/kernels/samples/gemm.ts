@@ -103,6 +103,7 @@ const endings = [
   { activation: 1, low: -3, high: 6 },
   { activation: 2, low: 0, high: 0 },
   { activation: 3, low: 0, high: 0 },
+  { activation: 4, low: 0, high: 0 },
 ];
 
 /** The product with every ending; the residual's rows lie elsewhere than those of C. */
