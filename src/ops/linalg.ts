@@ -1,13 +1,13 @@
 /** @file Matrix products. */
-import { gemm_f32 } from '../../kernels/gemm.ts';
+import { gemm_batched_f32, gemm_f32 } from '../../kernels/gemm.ts';
 import * as map from '../../kernels/map.ts';
 import { ShapeError } from '../errors.ts';
-import { formatShape, type Shape } from '../shape.ts';
-import type { Operand } from '../tensor/graph.ts';
+import { broadcastShapes, formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
+import type { Operand, Shapes } from '../tensor/graph.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { apply, defineOp } from './define.ts';
 import { add } from './elementwise.ts';
-import { reshape, transpose } from './movement.ts';
+import { expand, reshape, transpose } from './movement.ts';
 import { sum } from './reduce.ts';
 
 interface Transposes {
@@ -60,28 +60,102 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
   return apply(matmulOp, [a, b], { a: transposeA, b: transposeB });
 }
 
+/** y[i] = op(A[i]) op(B[i]) for [batch, rows, columns]; a batch of 1 is one matrix for all. */
+export const batchedMatmulOp = defineOp<Transposes>({
+  name: 'batchedMatmul',
+  shape: ([a, b], transposes) => {
+    if (a.length !== 3 || b.length !== 3 || (a[0] !== b[0] && a[0] !== 1 && b[0] !== 1)) {
+      throw new ShapeError(
+        `batchedMatmul: operands must be [batch, rows, columns] of one batch (or 1), got ${formatShape(a)} and ${formatShape(b)}. Use matmul().`,
+        { a, b },
+      );
+    }
+    return [a[0] === 1 ? b[0]! : a[0]!, ...matmulOp.shape([a.slice(1), b.slice(1)] as unknown as Shapes, transposes)];
+  },
+  forward: ({ run, inputs: [a, b], attributes, output, shape: [batch, m, n] }) => {
+    const k = a.shape[attributes.a ? 1 : 2]!;
+    const [lda, strideA] = [Math.max(1, a.shape[2]!), a.shape[0] === 1 ? 0 : m! * k];
+    const [ldb, strideB] = [Math.max(1, b.shape[2]!), b.shape[0] === 1 ? 0 : k * n!];
+    const flags = [Number(attributes.a), Number(attributes.b)];
+    const sizes = [batch!, m!, n!, k];
+    run(gemm_batched_f32, [
+      ...flags,
+      ...sizes,
+      ...[1, a, lda, strideA],
+      ...[b, ldb, strideB],
+      ...[0, output, Math.max(1, n!), m! * n!],
+    ]);
+  },
+  saves: [0, 1],
+  backward: ({ saved: [a, b], attributes: { a: ta, b: tb }, needs }, gradient) => [
+    needs[0]
+      ? overBatch(a, ta ? batchedProduct(b, gradient, tb, true) : batchedProduct(gradient, b, false, !tb))
+      : undefined,
+    needs[1]
+      ? overBatch(b, tb ? batchedProduct(gradient, a, true, ta) : batchedProduct(a, gradient, !ta, false))
+      : undefined,
+  ],
+});
+
+function batchedProduct(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
+  return apply(batchedMatmulOp, [a, b], { a: transposeA, b: transposeB });
+}
+
+/** The gradient of a batch of 1: the sum over the batch. */
+function overBatch(operand: Tensor, gradient: Tensor): Tensor {
+  return operand.shape[0] === gradient.shape[0] ? gradient : sum(gradient, 0, { keepdim: true });
+}
+
 /**
- * The matrix product.
+ * The matrix product, of one pair of matrices or of many.
  *
- * Shapes: [m, k] × [k, n] -> [m, n]; [..., k] × [k, n] -> [..., n]; vectors: [k] × [k, n] -> [n], [..., k] × [k] -> [...].
+ * Shapes: [m, k] × [k, n] -> [m, n]; [..., m, k] × [..., k, n] -> [..., m, n], where the leading dimensions broadcast; a vector on the left is
+ * a row, one on the right a column, and its dimension is dropped: [k] × [k, n] -> [n], [..., k] × [k] -> [...].
  *
- * @throws ShapeError if the inner dimensions differ or the second operand has more than two dimensions.
+ * @throws ShapeError if the inner dimensions differ, the others do not broadcast, or an operand is a scalar.
  * @see https://pytorch.org/docs/stable/generated/torch.matmul.html
  * @example
  * matmul(tensor([[1, 2], [3, 4]]), tensor([[5, 6], [7, 8]])); // => tensor([[19, 22], [43, 50]], float32)
+ * matmul(ones([8, 1, 2, 3]), ones([5, 3, 4])).shape; // => [8, 5, 2, 4]
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  if (a.rank === 0 || b.rank === 0 || b.rank > 2) {
+  if (a.rank === 0 || b.rank === 0) {
     throw new ShapeError(
-      `matmul: operands must be [..., k] and [k, n] or [k], got ${formatShape(a.shape)} and ${formatShape(b.shape)}. Reshape them.`,
+      `matmul: operands must be [..., k] and [..., k, n] or [k], got ${formatShape(a.shape)} and ${formatShape(b.shape)}. Reshape them.`,
       { a: a.shape, b: b.shape },
     );
   }
+  if (b.rank > 2) return manyProducts(a, b);
   const k = a.shape[a.rank - 1]!;
-  const rows = a.rank === 2 ? a : reshape(a, [k === 0 ? a.shape.slice(0, -1).reduce((x, y) => x * y, 1) : -1, k]);
+  const rows = a.rank === 2 ? a : reshape(a, [k === 0 ? sizeOf(a.shape.slice(0, -1)) : -1, k]);
   const columns = b.rank === 2 ? b : reshape(b, [b.size, 1]);
   const result = product(rows, columns, false, false);
   return reshape(result, [...a.shape.slice(0, -1), ...b.shape.slice(1)]);
+}
+
+/** The products of all pairs of matrices of `a` and `b`, whose leading dimensions broadcast. */
+function manyProducts(a: Tensor, b: Tensor): Tensor {
+  const left = a.rank === 1 ? reshape(a, [1, a.size]) : a;
+  const lead = broadcastShapes('matmul', left.shape.slice(0, -2), b.shape.slice(0, -2));
+  const [m, k] = left.shape.slice(-2);
+  const [k2, n] = b.shape.slice(-2);
+  if (k !== k2) {
+    throw new ShapeError(
+      `matmul: inner dimensions must match, got ${formatShape(a.shape)} × ${formatShape(b.shape)} (${k} ≠ ${k2}). Transpose an operand.`,
+      { a: a.shape, b: b.shape },
+    );
+  }
+  const result = batchedProduct(asBatch(left, lead), asBatch(b, lead), false, false);
+  return reshape(result, a.rank === 1 ? [...lead, n!] : [...lead, m!, n!]);
+}
+
+/** The matrices of `x` as [batch, rows, columns] for the leading dimensions `lead`; one matrix for all stays one. */
+function asBatch(x: Tensor, lead: Shape): Tensor {
+  const own = x.shape.slice(0, -2);
+  const matrix = x.shape.slice(-2);
+  if (sizeOf(own) === 1) return reshape(x, [1, ...matrix]);
+  // A batch that broadcasts in part is laid out: the kernel has one stride from matrix to matrix.
+  return reshape(sameShape(own, lead) ? x : expand(x, [...lead, ...matrix]), [sizeOf(lead), ...matrix]);
 }
 
 /** x [rows, in], weight [out, in], bias [out] -> [rows, out]; the bias is optional. */

@@ -66,7 +66,7 @@ const families = [
     indexing.gatherOp,
     indexing.scatterOp,
   ],
-  [linalg.matmulOp, linalg.linearOp],
+  [linalg.matmulOp, linalg.batchedMatmulOp, linalg.linearOp],
   [conv.conv2dOp, conv.conv2dBackwardDataOp, conv.conv2dBackwardFilterOp],
   [pool.maxPool2dOp, pool.maxPool2dGradientOp],
   [normalize.logSoftmaxOp, normalize.logSoftmaxGradientOp],
