@@ -29,16 +29,16 @@ const DIRECT_ROWS: i32 = 64;
 @inline
 const PACK_A_BYTES: usize = 131072;
 
-/** Where `ending` is 0, nothing follows the product. */
+/** In the place of an ending, where nothing follows the product, and of packed columns, where there are none. */
 // @ts-ignore: decorator
 @inline
-const NO_ENDING: usize = 0;
+const NOTHING: usize = 0;
 
 export function gemm_f32(
   transposeA: i32, transposeB: i32, m: i32, n: i32, k: i32, alpha: f32,
   a: usize, lda: i32, b: usize, ldb: i32, beta: f32, c: usize, ldc: i32, scratch: usize,
 ): void {
-  product(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NO_ENDING, scratch);
+  product(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NOTHING, scratch);
 }
 
 export function gemm_batched_f32(
@@ -47,11 +47,11 @@ export function gemm_batched_f32(
 ): void {
   // One B for all, and rows of A and C that go on from one product to the next: a single product of many rows.
   if (strideB == 0 && !transposeA && strideA == m * lda && strideC == m * ldc) {
-    product(0, transposeB, batch * m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NO_ENDING, scratch);
+    product(0, transposeB, batch * m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NOTHING, scratch);
     return;
   }
   for (; batch > 0; batch--) {
-    product(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NO_ENDING, scratch);
+    product(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, NOTHING, scratch);
     a += <usize>strideA << 2;
     b += <usize>strideB << 2;
     c += <usize>strideC << 2;
@@ -64,6 +64,48 @@ export function gemm_fused_f32(
 ): void {
   const ending = writeEnding(scratch, bias, residual, <usize>ldr << 2, activation, low, high);
   product(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ending, scratch + ENDING_BYTES);
+}
+
+/** Panels of 16 columns, of one block of k after the other: the widest tile reads a line of cache a step, the others half of one. */
+export function gemm_pack_b_f32(transposeB: i32, n: i32, k: i32, b: usize, ldb: i32, packed: usize): void {
+  const long = <usize>ldb << 2, column: usize = transposeB ? long : 4, step: usize = transposeB ? 4 : long;
+  for (let from = 0; from < k; from += KC) {
+    const steps = min(KC, k - from);
+    for (let left = 0; left < n; left += 16) {
+      const at = b + <usize>left * column + <usize>from * step, width = min(16, n - left);
+      packColumns(at, column, step, min(NR, width), steps, packed, 64);
+      if (width > NR) packColumns(at + 8 * column, column, step, width - NR, steps, packed + 32, 64);
+      if (width < 16) clearColumns(packed, width, steps);
+      packed += <usize>steps << 6;
+    }
+  }
+}
+
+/** The columns of a panel of 16 from `width` on become +0. */
+function clearColumns(panel: usize, width: i32, steps: i32): void {
+  const bytes = <usize>(16 - width) << 2;
+  panel += <usize>width << 2;
+  for (; steps > 0; steps--) {
+    memory.fill(panel, 0, bytes);
+    panel += 64;
+  }
+}
+
+export function gemm_prepacked_f32(
+  transposeA: i32, m: i32, n: i32, k: i32, alpha: f32, a: usize, lda: i32, packed: usize, beta: f32, c: usize, ldc: i32,
+  bias: usize, residual: usize, ldr: i32, activation: i32, low: f32, high: f32, scratch: usize,
+): void {
+  if (m == 0 || n == 0) return;
+  const ending = writeEnding(scratch, bias, residual, <usize>ldr << 2, activation, low, high);
+  const long = <usize>lda << 2, cRow = <usize>ldc << 2;
+  if (alpha == 0 || k == 0) {
+    scale(m, n, beta, c, cRow);
+    finish(ending, 0, 0, m, n, c, cRow);
+    return;
+  }
+  blocks(
+    m, n, k, alpha, a, transposeA ? 4 : long, transposeA ? long : 4, NOTHING, 4, 0, packed, beta, c, cRow, 4, ending, scratch + ENDING_BYTES,
+  );
 }
 
 /** The contract of gemm_f32, and then the ending. */
@@ -82,18 +124,21 @@ function product(
     // Tiles want B's columns contiguous. If they are not, C^T = B^T A^T may be better: always when A is transposed too, else if that leaves
     // the smaller operand to be packed. Wide tiles only fit a C that is not transposed.
     if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16)) {
-      blocks(n, m, k, alpha, b, bColumn, bStep, a, aRow, aStep, beta, c, 4, cLong, ending, scratch);
+      blocks(n, m, k, alpha, b, bColumn, bStep, a, aRow, aStep, NOTHING, beta, c, 4, cLong, ending, scratch);
     } else {
-      blocks(m, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, beta, c, cLong, 4, ending, scratch);
+      blocks(m, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, NOTHING, beta, c, cLong, 4, ending, scratch);
     }
     return;
   }
   if (ending) finish(ending, 0, 0, m, n, c, cLong);
 }
 
-/** C[i,j] at c + i * cRow + j * cColumn, A[i,p] at a + i * aRow + p * aStep, B[p,j] at b + j * bColumn + p * bStep. */
+/**
+ * C[i,j] at c + i * cRow + j * cColumn, A[i,p] at a + i * aRow + p * aStep, B[p,j] at b + j * bColumn + p * bStep or, if `packed` is not 0, there,
+ * as gemm_pack_b_f32 leaves it.
+ */
 function blocks(
-  m: i32, n: i32, k: i32, alpha: f32, a: usize, aRow: usize, aStep: usize, b: usize, bColumn: usize, bStep: usize,
+  m: i32, n: i32, k: i32, alpha: f32, a: usize, aRow: usize, aStep: usize, b: usize, bColumn: usize, bStep: usize, packed: usize,
   beta: f32, c: usize, cRow: usize, cColumn: usize, ending: usize, scratch: usize,
 ): void {
   const spare = scratch;
@@ -121,7 +166,10 @@ function blocks(
       for (let left = 0; left < n; left += panel) {
         const width = min(panel, n - left);
         let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep;
-        if (!directB || width < panel) {
+        if (packed) {
+          bFirst = packed + (<usize>(from * ((n + 15) & ~15) + (left & ~15) * steps + (left & 8)) << 2);
+          bBytes = 64;
+        } else if (!directB || width < panel) {
           bBytes = <usize>panel << 2;
           packColumns(bFirst, bColumn, bStep, min(NR, width), steps, bPanel, bBytes);
           if (width > NR) packColumns(bFirst + 8 * bColumn, bColumn, bStep, width - NR, steps, bPanel + 32, bBytes);

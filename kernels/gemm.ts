@@ -1,6 +1,6 @@
 /** @file General matrix multiplication with leading dimensions, transposes, alpha and beta: one product, many at once, and with what follows it. */
 import { blockLength } from './blocks.ts';
-import { defineKernel, type Round, type Sizes, scratch, size } from './define.ts';
+import { anyAlignment, defineKernel, input, output, type Round, type Sizes, scratch, size } from './define.ts';
 import { endingParameters, endingRules, endProduct, type Floats, multiply, product, productRules } from './product.ts';
 
 export { activations } from './product.ts';
@@ -195,6 +195,119 @@ export const gemm_fused_f32 = defineKernel({
     high: number,
   ) => {
     multiply(round, { transposeA, transposeB, m, n, k, alpha, beta, lda, ldb, ldc }, a, b, c);
+    endProduct(round, [m, n], c, ldc, bias, residual, ldr, [activation, low, high]);
+  },
+});
+
+/** Elements of a packed B: whole panels of 16 columns. */
+export function packedLength(n: number, k: number): number {
+  return Math.ceil(n / 16) * 16 * k;
+}
+
+/**
+ * Lays out B for `gemm_prepacked_f32`, which then reads it from end to end: for weights that many products use.
+ *
+ * Shapes: op(B) [k, n]; packed holds ceil(n / 16) * 16 * k floats. The layout is the same in every build.
+ *
+ * @example
+ * const packed = new Float32Array(packedLength(2, 1));
+ * callArrays(gemm_pack_b_f32, { transposeB: 0, n: 2, k: 1, b: Float32Array.of(3, 4), ldb: 2, packed });
+ * packed.subarray(0, 4); // => [3, 4, 0, 0]
+ */
+export const gemm_pack_b_f32 = defineKernel({
+  name: 'gemm_pack_b_f32',
+  summary: 'packed = panels of 16 columns of op(B)',
+  parameters: [
+    transposeB,
+    n,
+    k,
+    b,
+    ldb,
+    output(
+      'packed',
+      ({ n, k }) => packedLength(n!, k!),
+      'for each block of 256 steps of k: for each 16 columns: [steps, 16]',
+    ),
+  ],
+  rules: {
+    order: 'Moves elements only. Columns from n on are +0.',
+    aliasing: 'packed does not overlap b.',
+    alignment: anyAlignment,
+    edges: 'n 0 or k 0 touches nothing.',
+  },
+  reference: (_round: Round, transposeB: number, n: number, k: number, b: Floats, ldb: number, packed: Floats) => {
+    let at = 0;
+    for (let from = 0; from < k; from += blockLength)
+      for (let left = 0; left < n; left += 16)
+        for (let p = from; p < Math.min(k, from + blockLength); p++)
+          for (let j = left; j < left + 16; j++) packed[at++] = j < n ? b[transposeB ? j * ldb + p : p * ldb + j]! : 0;
+  },
+});
+
+/** Element (p, j) of a packed B. */
+function unpacked(packed: Floats, n: number, k: number, p: number, j: number): number {
+  const columns = Math.ceil(n / 16) * 16;
+  const from = p - (p % blockLength);
+  const steps = Math.min(blockLength, k - from);
+  return packed[from * columns + (j - (j % 16)) * steps + (p - from) * 16 + (j % 16)]!;
+}
+
+/**
+ * `gemm_fused_f32` with a B that `gemm_pack_b_f32` has laid out; the same bits.
+ *
+ * Shapes: op(A) [m, k], packed for [k, n], C [m, n], bias [n], residual [m, n].
+ *
+ * @example
+ * const packed = new Float32Array(packedLength(2, 1));
+ * callArrays(gemm_pack_b_f32, { transposeB: 0, n: 2, k: 1, b: Float32Array.of(3, 4), ldb: 2, packed });
+ * const c = new Float32Array(2);
+ * callArrays(gemm_prepacked_f32, {
+ *   transposeA: 0, m: 1, n: 2, k: 1, alpha: 1, a: Float32Array.of(2), lda: 1, packed, beta: 0, c, ldc: 2, ldr: 2,
+ *   activation: activations.none, low: 0, high: 0,
+ * });
+ * c; // => [6, 8]
+ */
+export const gemm_prepacked_f32 = defineKernel({
+  name: 'gemm_prepacked_f32',
+  summary: 'C = activation(alpha * op(A) * B + beta * C + bias + residual) with a packed B',
+  parameters: [
+    transposeA,
+    m,
+    n,
+    k,
+    alpha,
+    a,
+    lda,
+    input('packed', ({ n, k }) => packedLength(n!, k!), 'B as gemm_pack_b_f32 leaves it'),
+    beta,
+    c,
+    ldc,
+    ...endingParameters,
+    scratch('blocks', ({ m, n, k }) => 32 + scratchBytes(m!, n!, k!), 'packed blocks of A'),
+  ],
+  rules: { ...productRules, ...endingRules },
+  reference: (
+    round: Round,
+    transposeA: number,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    a: Floats,
+    lda: number,
+    packed: Floats,
+    beta: number,
+    c: Floats,
+    ldc: number,
+    bias: Floats,
+    residual: Floats,
+    ldr: number,
+    activation: number,
+    low: number,
+    high: number,
+  ) => {
+    const b = packed.slice(0, k * n).map((_, i) => unpacked(packed, n, k, Math.floor(i / n), i % n));
+    multiply(round, { transposeA, transposeB: 0, m, n, k, alpha, beta, lda, ldb: n, ldc }, a, b, c);
     endProduct(round, [m, n], c, ldc, bias, residual, ldr, [activation, low, high]);
   },
 });

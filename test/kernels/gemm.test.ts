@@ -5,7 +5,15 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { activations, gemm_batched_f32, gemm_f32, gemm_fused_f32 } from '../../kernels/gemm.ts';
+import {
+  activations,
+  gemm_batched_f32,
+  gemm_f32,
+  gemm_fused_f32,
+  gemm_pack_b_f32,
+  gemm_prepacked_f32,
+  packedLength,
+} from '../../kernels/gemm.ts';
 import { add_bias_f32, add_f32, gelu_f32, relu_f32, sigmoid_f32, tanh_f32 } from '../../kernels/map.ts';
 import { callArrays, referenceArrays } from '../../kernels/runtime/arrays.ts';
 import { Random } from '../../src/random.ts';
@@ -234,5 +242,28 @@ describe('gemm_batched_f32', () => {
     const sizes = { ...sizesOf(given), batch: 2, strideA: 180, strideB: 0, strideC: 60 };
     callArrays(gemm_batched_f32, { ...sizes, a, b: given.b, c, alpha: 1, beta: 0 });
     expect(c).toEqual(Float32Array.of(...run(given), ...run({ ...others, b: given.b })));
+  });
+});
+
+describe('gemm_prepacked_f32', () => {
+  it('has the bits of gemm_fused_f32, with columns packed from either layout', () => {
+    for (const [m, n, k] of [
+      [1, 40, 300],
+      [3, 15, 257],
+      [22, 17, 20],
+      [8, 33, 600],
+    ] as const)
+      for (const transposes of [0, 1, 2, 3]) {
+        const given = problem(m, n, k, transposes, n);
+        const { transposeA, transposeB, lda, ldb, ldc } = sizesOf(given);
+        const packed = new Float32Array(packedLength(n, k)).fill(Number.NaN);
+        callArrays(gemm_pack_b_f32, { transposeB, n, k, b: given.b, ldb, packed });
+        const ending = { bias: problem(1, n, 1, 0, 4).b, ldr: n, activation: activations.clamp, low: -2, high: 3 };
+        const sizes = { m, n, k, alpha: 0.5, beta: 0, transposeA, lda, ldc, a: given.a, ...ending };
+        const [expected, c] = [new Float32Array(m * n), new Float32Array(m * n)];
+        callArrays(gemm_fused_f32, { ...sizes, transposeB, b: given.b, ldb, c: expected });
+        callArrays(gemm_prepacked_f32, { ...sizes, packed, c });
+        expect(c, `${m} x ${n} x ${k}, ${transposes}`).toEqual(expected);
+      }
   });
 });

@@ -1,5 +1,11 @@
 import fc from 'fast-check';
-import { gemm_batched_f32, gemm_f32, gemm_fused_f32 } from '../../../kernels/gemm.ts';
+import {
+  gemm_batched_f32,
+  gemm_f32,
+  gemm_fused_f32,
+  gemm_pack_b_f32,
+  gemm_prepacked_f32,
+} from '../../../kernels/gemm.ts';
 import type { KernelSamples, Numbers } from '../harness.ts';
 
 /** Every cut of the 4 x 8 tile, and k around the block of 256. */
@@ -127,4 +133,6 @@ export default [
   { kernel: gemm_f32, grid, numbers, exact: true },
   { kernel: gemm_batched_f32, grid: batchedGrid, numbers: batchedNumbers, exact: true },
   { kernel: gemm_fused_f32, grid: fusedGrid, numbers: fusedNumbers, exact: true },
+  { kernel: gemm_pack_b_f32, grid: grid.filter((_, index) => index % 5 === 0), numbers, exact: true },
+  { kernel: gemm_prepacked_f32, grid: fusedGrid, numbers: fusedNumbers, exact: true },
 ] satisfies KernelSamples[];
