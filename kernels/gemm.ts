@@ -199,7 +199,12 @@ export const gemm_fused_f32 = defineKernel({
   },
 });
 
-/** Elements of a packed B: whole panels of 16 columns. */
+/**
+ * Elements of a packed B [k, n]: whole panels of 16 columns.
+ *
+ * @example
+ * packedLength(17, 10); // => 320
+ */
 export function packedLength(n: number, k: number): number {
   return Math.ceil(n / 16) * 16 * k;
 }
