@@ -70,7 +70,8 @@ class LiveEngine implements Engine {
     this.sharesMemory = carrier.sharesMemory;
     this.workers = options.workers;
     this.maxAttempts = options.maxAttempts ?? 4;
-    this.shuffleMemoryBytes = carrier.sharesMemory ? shuffleMemory(options) : 0;
+    const shuffleMemoryBytes = shuffleMemory(options);
+    this.shuffleMemoryBytes = carrier.sharesMemory ? shuffleMemoryBytes : 0;
     this.spillFolder = scratchFolder(options.spillFolder);
     this.silenceTimeoutMs = options.silenceTimeoutMs ?? 120_000;
     this.stuckTimeoutMs = options.stuckTimeoutMs ?? 10_000;
@@ -448,6 +449,8 @@ class LiveEngine implements Engine {
       case 'emit':
         return callUser(() => this.jobs.get(message.job)?.loop?.spec.onEmit?.(message.value, worker.id));
       case 'parked':
+        // A worker that shares no memory has marked its own copy only.
+        if (this.faults !== null) Atomics.store(new Int32Array(this.faults.reached), message.fault, 1);
         return this.killWith(worker.id, this.faults?.points[message.fault] ?? null);
     }
   }

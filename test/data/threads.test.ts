@@ -3,13 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as data from 'shoal/data';
-import { type Engine, type EngineEvent, type FaultPoint, inline, threads } from 'shoal/engine';
+import { type EngineEvent, inline, threads } from 'shoal/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeIdx } from '../../src/codec/idx.ts';
 import { datasetContract } from './contract.ts';
+import { shuffleKills } from './shuffle-kills.ts';
 
 datasetContract('threads', { data, encodeIdx, engine: (options) => threads({ workers: 2, ...options }) });
 datasetContract('the built inline engine', { data, encodeIdx, engine: (options) => inline(options) });
+shuffleKills('threads', threads);
 
 const { parallelize, materialize, task } = data;
 const fixture = new URL('../fixtures/data-tasks.mjs', import.meta.url).href;
@@ -116,69 +118,6 @@ describe('workers that die', () => {
     expect(crossed - before).toBe(8);
     expect(await data.fromColumns<{ x: number }>(parts).on(engine).count()).toBe(1);
     expect(engine.sampleBytesCrossed()).toBe(crossed);
-  });
-
-  describe.each([
-    ['memory', 2 ** 20],
-    ['files', 0],
-  ])('in the middle of a shuffle through %s', (_, shuffleMemoryBytes) => {
-    const numbers = Array.from({ length: 3000 }, (_, i) => i);
-    const make = (on: Engine): data.Dataset<[number, string[]]> =>
-      parallelize(numbers, { partitions: 5 })
-        .on(on)
-        .keyBy((x) => x % 13)
-        .mapValues((x) => `${x}`)
-        .reduceByKey((a, b) => `${a},${b}`, 4)
-        .keyBy(([key]) => key % 3)
-        .mapValues(([, text]) => text)
-        .groupByKey(3);
-    const points = ['shuffleWrite', 'shuffleRead'].flatMap((phase) =>
-      [0, 2].map((unit): FaultPoint => ({ phase, unit, iteration: 0, offset: phase === 'shuffleRead' ? 1 : 0 })),
-    );
-
-    it('a worker killed while it writes, or while it reads, changes nothing', async () => {
-      const quiet = await make(inline()).collect();
-      const shuffling = threads({ workers: 2, shuffleMemoryBytes });
-      const killed: EngineEvent[] = [];
-      shuffling.subscribe((event) => event.event === 'killed' && killed.push(event));
-      shuffling.setFaults(points);
-      expect(await make(shuffling).collect()).toEqual(quiet);
-      expect(killed).toHaveLength(4);
-      await shuffling.close();
-    });
-
-    it.each([1, 2, 3])('workers killed again and again change nothing, seed %i', async (seed) => {
-      const shuffling = threads({ workers: 2, shuffleMemoryBytes, maxAttempts: 8 });
-      const slow = (on: Engine): data.Dataset<string> =>
-        parallelize(numbers.slice(0, 1200), { partitions: 5 })
-          .on(on)
-          .map<{ v: number }>(task(fixture, 'slowly'))
-          .keyBy(({ v }) => Math.trunc(v) % 17)
-          .groupByKey(4)
-          .map(([key, values]) => `${key}:${values.map(({ v }) => v).join()}`)
-          .sortBy((text) => text, { partitions: 3 });
-      const quiet = await slow(inline()).collect();
-      const job = slow(shuffling).collect();
-      let random = seed;
-      for (let kill = 0; kill < 4; kill++) {
-        random = (random * 48_271) % 2_147_483_647;
-        await new Promise((resolve) => setTimeout(resolve, random % 60));
-        const live = shuffling.liveWorkers();
-        if (live.length > 0) shuffling.killWorker(live[random % live.length]!);
-      }
-      expect(await job).toEqual(quiet);
-      await shuffling.close();
-    });
-
-    it('any number of workers gives the same', async () => {
-      const results = [];
-      for (const workers of [1, 3]) {
-        const some = threads({ workers, shuffleMemoryBytes });
-        results.push(await make(some).collect());
-        await some.close();
-      }
-      expect(results[0]).toEqual(results[1]);
-    });
   });
 
   it('what was shuffled survives the workers that wrote it', async () => {
