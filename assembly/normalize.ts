@@ -1,6 +1,6 @@
 // Layer and batch normalisation with gradients. Contracts and canonical orders: kernels/normalize.ts.
 // Scratch: 128 bytes for the tree of sumRow, then rows, each padded to whole vectors so that only operands need parts.
-import { sumRow } from './row';
+import { sumRow, sumSquaredRow, sumTimesNormalRow } from './row';
 import { loadPart, loadSome, storeSome } from './vector';
 
 const TREE_BYTES: usize = 128;
@@ -26,20 +26,6 @@ function rstdOf(variance: f32, epsilon: f32): f32 {
   return <f32>1 / sqrt<f32>(variance + epsilon);
 }
 
-/** squares = (x - mean)^2. */
-function squareDifferences(x: usize, squares: usize, length: i32, mean: f32): void {
-  const m = f32x4.splat(mean);
-  const whole = (<usize>(length & ~3)) << 2;
-  for (let at: usize = 0; at < whole; at += 16) {
-    const d = f32x4.sub(v128.load(x + at), m);
-    v128.store(squares + at, f32x4.mul(d, d));
-  }
-  if (length & 3) {
-    const d = f32x4.sub(loadPart(x + whole, length & 3), m);
-    v128.store(squares + whole, f32x4.mul(d, d));
-  }
-}
-
 // @ts-ignore: decorator
 @inline
 function layerNormAt(x: usize, weight: usize, bias: usize, y: usize, at: usize, part: i32, mean: v128, rstd: v128): void {
@@ -52,12 +38,10 @@ function layerNormAt(x: usize, weight: usize, bias: usize, y: usize, at: usize, 
 export function layer_norm_f32(
   x: usize, weight: usize, bias: usize, y: usize, mean: usize, rstd: usize, rows: i32, columns: i32, epsilon: f32, scratch: usize,
 ): void {
-  const squares = scratch + TREE_BYTES;
   const whole = (<usize>(columns & ~3)) << 2;
   for (let row = 0; row < rows; row++) {
     const m = sumRow(x, columns, scratch) / <f32>columns;
-    squareDifferences(x, squares, columns, m);
-    const r = rstdOf(sumRow(squares, columns, scratch) / <f32>columns, epsilon);
+    const r = rstdOf(sumSquaredRow(x, m, columns, scratch) / <f32>columns, epsilon);
     const m4 = f32x4.splat(m), r4 = f32x4.splat(r);
     for (let at: usize = 0; at < whole; at += 16) layerNormAt(x, weight, bias, y, at, 0, m4, r4);
     if (columns & 3) layerNormAt(x, weight, bias, y, whole, columns & 3, m4, r4);
@@ -253,32 +237,35 @@ function rstdOf4(variance: v128, epsilon: f32): v128 {
   return f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.add(variance, f32x4.splat(epsilon))));
 }
 
-// @ts-ignore: decorator
-@inline
-function normalizeColumnsAt(
-  x: usize, y: usize, weight: usize, bias: usize, mean: usize, variance: usize, rstd: usize, images: i32, rowBytes: usize, epsilon: f32,
-  at: usize, part: i32,
-): void {
-  const m = loadSome(mean + at, part), r = rstdOf4(loadSome(variance + at, part), epsilon);
-  const w = weight ? loadSome(weight + at, part) : r, b = bias ? loadSome(bias + at, part) : r;
-  if (rstd) storeSome(rstd + at, r, part);
-  let position = at;
-  for (let image = 0; image < images; image++) {
-    normalizeAt(x + position, y + position, part, m, r, weight != 0, w, bias != 0, b);
-    position += rowBytes;
+/** rstd from the variances. */
+function storeRstd(variance: usize, rstd: usize, channels: i32, epsilon: f32): void {
+  for (let i = 0; i < channels; i += 4) {
+    const at = (<usize>i) << 2;
+    const part = partAt(i, channels);
+    storeSome(rstd + at, rstdOf4(loadSome(variance + at, part), epsilon), part);
   }
 }
 
-/** As normalizeChannel on planes of one element, four channels at a time; rstd from the variance, stored if asked for. */
+// @ts-ignore: decorator
+@inline
+function normalizeColumnsAt(x: usize, y: usize, weight: usize, bias: usize, mean: usize, rstd: usize, at: usize, part: i32): void {
+  const m = loadSome(mean + at, part), r = loadSome(rstd + at, part);
+  const w = weight ? loadSome(weight + at, part) : r, b = bias ? loadSome(bias + at, part) : r;
+  normalizeAt(x + at, y + at, part, m, r, weight != 0, w, bias != 0, b);
+}
+
+/** As normalizeChannel on planes of one element: image by image, four channels at a time. */
 function normalizeColumns(
-  x: usize, y: usize, weight: usize, bias: usize, mean: usize, variance: usize, rstd: usize, images: i32, channels: i32, epsilon: f32,
+  x: usize, y: usize, weight: usize, bias: usize, mean: usize, rstd: usize, images: i32, channels: i32,
 ): void {
   const rowBytes = (<usize>channels) << 2;
   const whole = rowBytes & ~15;
-  for (let at: usize = 0; at < whole; at += 16) {
-    normalizeColumnsAt(x, y, weight, bias, mean, variance, rstd, images, rowBytes, epsilon, at, 0);
+  for (let image = 0; image < images; image++) {
+    for (let at: usize = 0; at < whole; at += 16) normalizeColumnsAt(x, y, weight, bias, mean, rstd, at, 0);
+    if (channels & 3) normalizeColumnsAt(x, y, weight, bias, mean, rstd, whole, channels & 3);
+    x += rowBytes;
+    y += rowBytes;
   }
-  if (channels & 3) normalizeColumnsAt(x, y, weight, bias, mean, variance, rstd, images, rowBytes, epsilon, whole, channels & 3);
 }
 
 export function batch_norm_f32(
@@ -287,14 +274,15 @@ export function batch_norm_f32(
 ): void {
   const planeBytes = (<usize>inner) << 2;
   const imageBytes = <usize>channels * planeBytes;
-  const squares = scratch + TREE_BYTES, sums = squares + paddedBytes(inner);
+  const sums = scratch + TREE_BYTES;
   const count = <f32>(images * inner);
   if (inner == 1) {
     sumImages(PLAIN, x, x, mean, mean, mean, images, channels, scratch);
     divideAll(mean, channels, count);
     sumImages(SQUARED, x, x, mean, mean, variance, images, channels, scratch);
     divideAll(variance, channels, count);
-    normalizeColumns(x, y, weight, bias, mean, variance, rstd, images, channels, epsilon);
+    storeRstd(variance, rstd, channels, epsilon);
+    normalizeColumns(x, y, weight, bias, mean, rstd, images, channels);
     return;
   }
   for (let c = 0; c < channels; c++) {
@@ -304,8 +292,7 @@ export function batch_norm_f32(
     }
     const m = sumRow(sums, images, scratch) / count;
     for (let image = 0; image < images; image++) {
-      squareDifferences(x + <usize>image * imageBytes, squares, inner, m);
-      store<f32>(sums + ((<usize>image) << 2), sumRow(squares, inner, scratch));
+      store<f32>(sums + ((<usize>image) << 2), sumSquaredRow(x + <usize>image * imageBytes, m, inner, scratch));
     }
     const v = sumRow(sums, images, scratch) / count;
     const r = rstdOf(v, epsilon);
@@ -320,11 +307,13 @@ export function batch_norm_f32(
 
 export function batch_norm_f32_inference(
   x: usize, weight: usize, bias: usize, mean: usize, variance: usize, y: usize, images: i32, channels: i32, inner: i32, epsilon: f32,
+  scratch: usize,
 ): void {
   const planeBytes = (<usize>inner) << 2;
   const imageBytes = <usize>channels * planeBytes;
   if (inner == 1) {
-    normalizeColumns(x, y, weight, bias, mean, variance, 0, images, channels, epsilon);
+    storeRstd(variance, scratch, channels, epsilon);
+    normalizeColumns(x, y, weight, bias, mean, scratch, images, channels);
     return;
   }
   for (let c = 0; c < channels; c++) {
@@ -333,20 +322,6 @@ export function batch_norm_f32_inference(
     normalizeChannel(x, y, channel, weight, bias, images, inner, imageBytes, load<f32>(mean + channel), r);
     x += planeBytes;
     y += planeBytes;
-  }
-}
-
-/** products = gradY * (x - mean) * rstd, the second product first. */
-function multiplyNormal(gradY: usize, x: usize, products: usize, length: i32, mean: f32, rstd: f32): void {
-  const m = f32x4.splat(mean), r = f32x4.splat(rstd);
-  const whole = (<usize>(length & ~3)) << 2;
-  for (let at: usize = 0; at < whole; at += 16) {
-    v128.store(products + at, f32x4.mul(v128.load(gradY + at), f32x4.mul(f32x4.sub(v128.load(x + at), m), r)));
-  }
-  const part = length & 3;
-  if (part) {
-    const normal = f32x4.mul(f32x4.sub(loadPart(x + whole, part), m), r);
-    v128.store(products + whole, f32x4.mul(loadPart(gradY + whole, part), normal));
   }
 }
 
@@ -366,18 +341,12 @@ function batchGradientAt(
 // @ts-ignore: decorator
 @inline
 function columnsGradientAt(
-  gradY: usize, x: usize, weight: usize, mean: usize, rstd: usize, gradX: usize, biasSums: usize, weightSums: usize,
-  images: i32, rowBytes: usize, training: i32, at: usize, part: i32,
+  gradY: usize, x: usize, mean: usize, rstd: usize, gradX: usize, biasMeans: usize, weightMeans: usize, scales: usize, training: i32,
+  at: usize, part: i32,
 ): void {
   const m = loadSome(mean + at, part), r = loadSome(rstd + at, part);
-  const count = f32x4.splat(<f32>images);
-  const a = f32x4.div(loadSome(biasSums + at, part), count), b = f32x4.div(loadSome(weightSums + at, part), count);
-  const scale = weight ? f32x4.mul(loadSome(weight + at, part), r) : r;
-  let position = at;
-  for (let image = 0; image < images; image++) {
-    batchGradientAt(gradY + position, x + position, gradX + position, part, training, m, r, a, b, scale);
-    position += rowBytes;
-  }
+  const a = loadSome(biasMeans + at, part), b = loadSome(weightMeans + at, part), scale = loadSome(scales + at, part);
+  batchGradientAt(gradY + at, x + at, gradX + at, part, training, m, r, a, b, scale);
 }
 
 /** batch_norm_f32_gradient on planes of one element. `workspace`: two rows of totals, then as in sumImages. */
@@ -390,13 +359,26 @@ function columnsGradient(
   const biasSums = workspace, weightSums = workspace + paddedBytes(channels), rest = weightSums + paddedBytes(channels);
   sumImages(PLAIN, gradY, x, mean, rstd, biasSums, images, channels, rest);
   sumImages(TIMES_NORMAL, x, gradY, mean, rstd, weightSums, images, channels, rest);
-  for (let at: usize = 0; at < whole; at += 16) {
-    columnsGradientAt(gradY, x, weight, mean, rstd, gradX, biasSums, weightSums, images, rowBytes, training, at, 0);
-  }
-  const part = channels & 3;
-  if (part) columnsGradientAt(gradY, x, weight, mean, rstd, gradX, biasSums, weightSums, images, rowBytes, training, whole, part);
   if (gradWeight) memory.copy(gradWeight, weightSums, rowBytes);
   if (gradBias) memory.copy(gradBias, biasSums, rowBytes);
+  divideAll(biasSums, channels, <f32>images);
+  divideAll(weightSums, channels, <f32>images);
+  const scales = rest;
+  for (let i = 0; i < channels; i += 4) {
+    const at = (<usize>i) << 2, part = partAt(i, channels);
+    const r = loadSome(rstd + at, part);
+    storeSome(scales + at, weight ? f32x4.mul(loadSome(weight + at, part), r) : r, part);
+  }
+  const part = channels & 3;
+  for (let image = 0; image < images; image++) {
+    for (let at: usize = 0; at < whole; at += 16) {
+      columnsGradientAt(gradY, x, mean, rstd, gradX, biasSums, weightSums, scales, training, at, 0);
+    }
+    if (part) columnsGradientAt(gradY, x, mean, rstd, gradX, biasSums, weightSums, scales, training, whole, part);
+    gradY += rowBytes;
+    x += rowBytes;
+    gradX += rowBytes;
+  }
 }
 
 export function batch_norm_f32_gradient(
@@ -411,7 +393,7 @@ export function batch_norm_f32_gradient(
   const imageBytes = <usize>channels * planeBytes;
   const whole = (<usize>(inner & ~3)) << 2;
   const part = inner & 3;
-  const products = scratch + TREE_BYTES, biasSums = products + paddedBytes(inner), weightSums = biasSums + paddedBytes(images);
+  const biasSums = scratch + TREE_BYTES, weightSums = biasSums + paddedBytes(images);
   const count = <f32>(images * inner);
   for (let c = 0; c < channels; c++) {
     const channel = (<usize>c) << 2;
@@ -419,8 +401,7 @@ export function batch_norm_f32_gradient(
     for (let image = 0; image < images; image++) {
       const at = <usize>image * imageBytes, to = (<usize>image) << 2;
       store<f32>(biasSums + to, sumRow(gradY + at, inner, scratch));
-      multiplyNormal(gradY + at, x + at, products, inner, m, r);
-      store<f32>(weightSums + to, sumRow(products, inner, scratch));
+      store<f32>(weightSums + to, sumTimesNormalRow(gradY + at, x + at, m, r, inner, scratch));
     }
     const biasSum = sumRow(biasSums, images, scratch), weightSum = sumRow(weightSums, images, scratch);
     const a = f32x4.splat(biasSum / count), b = f32x4.splat(weightSum / count);

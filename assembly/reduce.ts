@@ -89,24 +89,34 @@ export function sum_f32(x: usize, y: usize, outer: i32, length: i32, inner: i32,
   }
 }
 
+/** Whether a lane is NaN or equal to the value. */
+// @ts-ignore: decorator
+@inline
+function isCandidate(v: v128, value: v128): v128 {
+  return v128.or(f32x4.ne(v, v), f32x4.eq(v, value));
+}
+
 /** The index of the first NaN of a contiguous row, or else of its first largest element; `length` >= 1. */
 function indexOfMax(x: usize, length: i32): i32 {
   const largest = f32x4.splat(maxRow(x, length));
+  const value = f32x4.extract_lane(largest, 0);
   let i = 0;
   let found = -1;
-  for (; i + 4 <= length; i += 4) {
-    const v = v128.load(x + ((<usize>i) << 2));
-    if (v128.any_true(f32x4.ne(v, v))) return i + ctz(i32x4.bitmask(f32x4.ne(v, v)));
-    if (found < 0) {
-      const mask = i32x4.bitmask(f32x4.eq(v, largest));
-      if (mask) found = i + ctz(mask);
+  while (i < length) {
+    // Whole stretches without a candidate, 16 at a time; once the largest is found, only a NaN can still replace it.
+    const wanted = found < 0 ? largest : f32x4.splat(NaN);
+    for (; i + 16 <= length; i += 16) {
+      const at = x + ((<usize>i) << 2);
+      const ab = v128.or(isCandidate(v128.load(at), wanted), isCandidate(v128.load(at, 16), wanted));
+      const cd = v128.or(isCandidate(v128.load(at, 32), wanted), isCandidate(v128.load(at, 48), wanted));
+      if (v128.any_true(v128.or(ab, cd))) break;
     }
-  }
-  const value = f32x4.extract_lane(largest, 0);
-  for (; i < length; i++) {
-    const v = load<f32>(x + ((<usize>i) << 2));
-    if (v != v) return i;
-    if (found < 0 && v == value) found = i;
+    const end = min(i + 16, length);
+    for (; i < end; i++) {
+      const v = load<f32>(x + ((<usize>i) << 2));
+      if (v != v) return i;
+      if (found < 0 && v == value) found = i;
+    }
   }
   return found;
 }

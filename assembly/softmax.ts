@@ -1,7 +1,8 @@
 // Softmax, log-softmax, negative log-likelihood and their gradients on rows. Contracts: kernels/softmax.ts.
 // Scratch: 128 bytes for the tree of sumRow, then one row (log_softmax, softmax_gradient) or one float per row (losses).
+import { storeExp16 } from './block';
 import { exp4, log4 } from './math';
-import { maxRow, sumRow } from './row';
+import { maxRow, sumProductRow, sumRow } from './row';
 import { loadPart, storePart } from './vector';
 
 const TREE_BYTES: usize = 128;
@@ -19,19 +20,34 @@ function logOf(x: f32): f32 {
   return f32x4.extract_lane(log4(f32x4.splat(x)), 0);
 }
 
+/** y = exp(x - shift) on a row. */
+function storeExpRow(x: usize, y: usize, shift: v128, columns: i32): void {
+  const end = x + ((<usize>columns) << 2);
+  for (; x + 64 <= end; x += 64, y += 64) {
+    const a = f32x4.sub(v128.load(x), shift), b = f32x4.sub(v128.load(x, 16), shift);
+    const c = f32x4.sub(v128.load(x, 32), shift), d = f32x4.sub(v128.load(x, 48), shift);
+    storeExp16(y, a, b, c, d);
+  }
+  for (; x + 16 <= end; x += 16, y += 16) v128.store(y, exp4(f32x4.sub(v128.load(x), shift)));
+  const part = <i32>(end - x) >> 2;
+  if (part) storePart(y, exp4(f32x4.sub(loadPart(x, part), shift)), part);
+}
+
+/** y = y / total on a row. */
+function divideRow(y: usize, total: f32, columns: i32): void {
+  const divisor = f32x4.splat(total);
+  const end = y + ((<usize>columns) << 2);
+  for (; y + 16 <= end; y += 16) v128.store(y, f32x4.div(v128.load(y), divisor));
+  const part = <i32>(end - y) >> 2;
+  if (part) storePart(y, f32x4.div(loadPart(y, part), divisor), part);
+}
+
 export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch: usize): void {
   if (columns == 0) return;
   const rowBytes = (<usize>columns) << 2;
-  const whole = rowBytes & ~15;
-  const part = columns & 3;
   for (let row = 0; row < rows; row++) {
-    const shift = shiftOf(x, columns);
-    let at: usize = 0;
-    for (; at < whole; at += 16) v128.store(y + at, exp4(f32x4.sub(v128.load(x + at), shift)));
-    if (part) storePart(y + at, exp4(f32x4.sub(loadPart(x + at, part), shift)), part);
-    const total = f32x4.splat(sumRow(y, columns, scratch));
-    for (at = 0; at < whole; at += 16) v128.store(y + at, f32x4.div(v128.load(y + at), total));
-    if (part) storePart(y + at, f32x4.div(loadPart(y + at, part), total), part);
+    storeExpRow(x, y, shiftOf(x, columns), columns);
+    divideRow(y, sumRow(y, columns, scratch), columns);
     x += rowBytes;
     y += rowBytes;
   }
@@ -41,13 +57,10 @@ export function softmax_f32_gradient(gradY: usize, y: usize, gradX: usize, rows:
   const rowBytes = (<usize>columns) << 2;
   const whole = rowBytes & ~15;
   const part = columns & 3;
-  const products = scratch + TREE_BYTES;
   for (let row = 0; row < rows; row++) {
+    const sum = f32x4.splat(sumProductRow(gradY, y, columns, scratch));
     let at: usize = 0;
-    for (; at < whole; at += 16) v128.store(products + at, f32x4.mul(v128.load(gradY + at), v128.load(y + at)));
-    if (part) storePart(products + at, f32x4.mul(loadPart(gradY + at, part), loadPart(y + at, part)), part);
-    const sum = f32x4.splat(sumRow(products, columns, scratch));
-    for (at = 0; at < whole; at += 16) {
+    for (; at < whole; at += 16) {
       v128.store(gradX + at, f32x4.mul(v128.load(y + at), f32x4.sub(v128.load(gradY + at), sum)));
     }
     if (part) storePart(gradX + at, f32x4.mul(loadPart(y + at, part), f32x4.sub(loadPart(gradY + at, part), sum)), part);
@@ -65,20 +78,11 @@ export function log_softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scr
   const exps = scratch + TREE_BYTES;
   for (let row = 0; row < rows; row++) {
     const shift = shiftOf(x, columns);
-    let at: usize = 0;
-    for (; at < whole; at += 16) {
-      const d = f32x4.sub(v128.load(x + at), shift);
-      v128.store(y + at, d);
-      v128.store(exps + at, exp4(d));
-    }
-    if (part) {
-      const d = f32x4.sub(loadPart(x + at, part), shift);
-      storePart(y + at, d, part);
-      storePart(exps + at, exp4(d), part);
-    }
+    storeExpRow(x, exps, shift, columns);
     const logSum = f32x4.splat(logOf(sumRow(exps, columns, scratch)));
-    for (at = 0; at < whole; at += 16) v128.store(y + at, f32x4.sub(v128.load(y + at), logSum));
-    if (part) storePart(y + at, f32x4.sub(loadPart(y + at, part), logSum), part);
+    let at: usize = 0;
+    for (; at < whole; at += 16) v128.store(y + at, f32x4.sub(f32x4.sub(v128.load(x + at), shift), logSum));
+    if (part) storePart(y + at, f32x4.sub(f32x4.sub(loadPart(x + at, part), shift), logSum), part);
     x += rowBytes;
     y += rowBytes;
   }
@@ -145,8 +149,6 @@ export function cross_entropy_f32(
   logits: usize, targets: usize, probabilities: usize, sum: usize, count: usize, rows: i32, columns: i32, ignoreIndex: i32, scratch: usize,
 ): void {
   const rowBytes = (<usize>columns) << 2;
-  const whole = rowBytes & ~15;
-  const part = columns & 3;
   const losses = scratch + TREE_BYTES;
   let counted = 0;
   for (let row = 0; row < rows; row++) {
@@ -157,13 +159,9 @@ export function cross_entropy_f32(
       const shift = shiftOf(logits, columns);
       // Read before the exponentials, which may replace the logits.
       const chosen = inside ? load<f32>(logits + ((<usize>target) << 2)) - f32x4.extract_lane(shift, 0) : <f32>NaN;
-      let at: usize = 0;
-      for (; at < whole; at += 16) v128.store(probabilities + at, exp4(f32x4.sub(v128.load(logits + at), shift)));
-      if (part) storePart(probabilities + at, exp4(f32x4.sub(loadPart(logits + at, part), shift)), part);
+      storeExpRow(logits, probabilities, shift, columns);
       const total = sumRow(probabilities, columns, scratch);
-      const divisor = f32x4.splat(total);
-      for (at = 0; at < whole; at += 16) v128.store(probabilities + at, f32x4.div(v128.load(probabilities + at), divisor));
-      if (part) storePart(probabilities + at, f32x4.div(loadPart(probabilities + at, part), divisor), part);
+      divideRow(probabilities, total, columns);
       loss = logOf(total) - chosen;
     }
     if (target == ignoreIndex) loss = 0;

@@ -1,5 +1,23 @@
 // Fused optimizer updates on flat slices. Contracts: kernels/update.ts.
-import { loadPart, loadSome, storePart, storeSome } from './vector';
+import { loadSome, storeSome } from './vector';
+
+// @ts-ignore: decorator
+@inline
+function sgdStep(
+  weight: usize, gradient: usize, momentumBuffer: usize, weightOut: usize, momentumOut: usize, at: usize, part: i32,
+  rate: v128, factor: v128, share: v128, decay: v128, decays: bool, usesBuffer: bool, starts: bool, nesterov: bool,
+): void {
+  const w = loadSome(weight + at, part);
+  let d = loadSome(gradient + at, part);
+  if (decays) d = f32x4.add(d, f32x4.mul(decay, w));
+  let buffer = d;
+  if (usesBuffer) {
+    if (!starts) buffer = f32x4.add(f32x4.mul(factor, loadSome(momentumBuffer + at, part)), f32x4.mul(share, d));
+    d = nesterov ? f32x4.add(d, f32x4.mul(factor, buffer)) : buffer;
+  }
+  storeSome(weightOut + at, f32x4.sub(w, f32x4.mul(rate, d)), part);
+  if (momentumOut) storeSome(momentumOut + at, buffer, part);
+}
 
 export function sgd_f32(
   weight: usize, gradient: usize, momentumBuffer: usize, weightOut: usize, momentumOut: usize, length: i32,
@@ -9,28 +27,18 @@ export function sgd_f32(
   const decays = weightDecay != 0;
   const usesBuffer = momentum != 0 && momentumOut != 0;
   const starts = first != 0 || momentumBuffer == 0;
-  for (let i = 0; i < length; i += 4) {
-    const at = (<usize>i) << 2;
-    const part = length - i < 4 ? length - i : 0;
-    const w = part ? loadPart(weight + at, part) : v128.load(weight + at);
-    let d = part ? loadPart(gradient + at, part) : v128.load(gradient + at);
-    if (decays) d = f32x4.add(d, f32x4.mul(decay, w));
-    let buffer = d;
-    if (usesBuffer) {
-      if (!starts) {
-        const old = part ? loadPart(momentumBuffer + at, part) : v128.load(momentumBuffer + at);
-        buffer = f32x4.add(f32x4.mul(factor, old), f32x4.mul(share, d));
-      }
-      d = nesterov ? f32x4.add(d, f32x4.mul(factor, buffer)) : buffer;
-    }
-    const updated = f32x4.sub(w, f32x4.mul(rate, d));
-    if (part) {
-      storePart(weightOut + at, updated, part);
-      if (momentumOut) storePart(momentumOut + at, buffer, part);
-    } else {
-      v128.store(weightOut + at, updated);
-      if (momentumOut) v128.store(momentumOut + at, buffer);
-    }
+  const whole = (<usize>(length & ~3)) << 2;
+  for (let at: usize = 0; at < whole; at += 16) {
+    sgdStep(
+      weight, gradient, momentumBuffer, weightOut, momentumOut, at, 0,
+      rate, factor, share, decay, decays, usesBuffer, starts, nesterov != 0,
+    );
+  }
+  if (length & 3) {
+    sgdStep(
+      weight, gradient, momentumBuffer, weightOut, momentumOut, whole, length & 3,
+      rate, factor, share, decay, decays, usesBuffer, starts, nesterov != 0,
+    );
   }
 }
 

@@ -69,7 +69,7 @@ export const layer_norm_f32 = defineKernel({
     rows,
     columns,
     epsilon,
-    scratch('workspace', (sizes) => treeBytes + paddedBytes(sizes.columns!), 'partial sums and one row'),
+    scratch('workspace', () => treeBytes, 'partial sums'),
   ],
   rules: {
     order: `mean = sum of x / columns; variance = sum of (x - mean)^2 / columns; rstd = 1 / sqrt(variance + epsilon); y = (((x - mean) * rstd) * weight) + bias, each operation rounded. Sums: ${rowOrder}`,
@@ -248,8 +248,8 @@ export const batch_norm_f32 = defineKernel({
     scratch(
       'workspace',
       ({ images, channels, inner }) =>
-        inner === 1 ? columnBytes(images!, channels!) : treeBytes + paddedBytes(inner!) + paddedBytes(images!),
-      'partial sums, one plane, and one sum an image; inner = 1: a row of sums and its pairing',
+        inner === 1 ? columnBytes(images!, channels!) : treeBytes + paddedBytes(images!),
+      'partial sums, and one sum an image; inner = 1: a row of sums and its pairing',
     ),
   ],
   rules: {
@@ -302,6 +302,7 @@ export const batch_norm_f32_inference = defineKernel({
     output('y', images3, '[images, channels, inner]'),
     ...batchSizes,
     epsilon,
+    scratch('workspace', ({ channels, inner }) => (inner === 1 ? 4 * channels! : 0), 'rstd, where inner = 1'),
   ],
   rules: {
     order:
@@ -354,8 +355,8 @@ export const batch_norm_f32_gradient = defineKernel({
       ({ images, channels, inner }) =>
         inner === 1
           ? 2 * paddedBytes(channels!) + columnBytes(images!, channels!)
-          : treeBytes + paddedBytes(inner!) + 2 * paddedBytes(images!),
-      'partial sums, one plane, and two sums an image; inner = 1: three rows of sums and the pairing of one',
+          : treeBytes + 2 * paddedBytes(images!),
+      'partial sums, and two sums an image; inner = 1: three rows of sums and the pairing of one',
     ),
   ],
   rules: {

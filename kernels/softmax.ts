@@ -74,7 +74,7 @@ export const softmax_f32_gradient = defineKernel({
     output('gradX', matrix, 'gradient of x'),
     rows,
     columns,
-    scratchRow,
+    scratch('workspace', () => treeBytes, 'partial sums'),
   ],
   rules: {
     order: `s = sum of gradY * y; gradX = y * (gradY - s). Sum: ${rowOrder}`,
