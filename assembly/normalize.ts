@@ -28,23 +28,42 @@ function rstdOf(variance: f32, epsilon: f32): f32 {
 
 // @ts-ignore: decorator
 @inline
-function layerNormAt(x: usize, weight: usize, bias: usize, y: usize, at: usize, part: i32, mean: v128, rstd: v128): void {
-  let v = f32x4.mul(f32x4.sub(loadSome(x + at, part), mean), rstd);
-  if (weight) v = f32x4.mul(v, loadSome(weight + at, part));
-  if (bias) v = f32x4.add(v, loadSome(bias + at, part));
-  storeSome(y + at, v, part);
+function layerNormAt(scales: bool, shifts: bool, x: usize, weight: usize, bias: usize, y: usize, part: i32, mean: v128, rstd: v128): void {
+  let v = f32x4.mul(f32x4.sub(loadSome(x, part), mean), rstd);
+  if (scales) v = f32x4.mul(v, loadSome(weight, part));
+  if (shifts) v = f32x4.add(v, loadSome(bias, part));
+  storeSome(y, v, part);
+}
+
+// @ts-ignore: decorator
+@inline
+function layerNormRow(
+  scales: bool, shifts: bool, x: usize, weight: usize, bias: usize, y: usize, columns: i32, mean: v128, rstd: v128,
+): void {
+  const end = x + ((<usize>columns) << 2);
+  for (; x + 64 <= end; x += 64, weight += 64, bias += 64, y += 64) {
+    layerNormAt(scales, shifts, x, weight, bias, y, 0, mean, rstd);
+    layerNormAt(scales, shifts, x + 16, weight + 16, bias + 16, y + 16, 0, mean, rstd);
+    layerNormAt(scales, shifts, x + 32, weight + 32, bias + 32, y + 32, 0, mean, rstd);
+    layerNormAt(scales, shifts, x + 48, weight + 48, bias + 48, y + 48, 0, mean, rstd);
+  }
+  for (; x + 16 <= end; x += 16, weight += 16, bias += 16, y += 16) {
+    layerNormAt(scales, shifts, x, weight, bias, y, 0, mean, rstd);
+  }
+  const part = <i32>(end - x) >> 2;
+  if (part) layerNormAt(scales, shifts, x, weight, bias, y, part, mean, rstd);
 }
 
 export function layer_norm_f32(
   x: usize, weight: usize, bias: usize, y: usize, mean: usize, rstd: usize, rows: i32, columns: i32, epsilon: f32, scratch: usize,
 ): void {
-  const whole = (<usize>(columns & ~3)) << 2;
   for (let row = 0; row < rows; row++) {
     const m = sumRow(x, columns, scratch) / <f32>columns;
     const r = rstdOf(sumSquaredRow(x, m, columns, scratch) / <f32>columns, epsilon);
     const m4 = f32x4.splat(m), r4 = f32x4.splat(r);
-    for (let at: usize = 0; at < whole; at += 16) layerNormAt(x, weight, bias, y, at, 0, m4, r4);
-    if (columns & 3) layerNormAt(x, weight, bias, y, whole, columns & 3, m4, r4);
+    // A loop of its own where there are weight and bias, as usual.
+    if (weight && bias) layerNormRow(true, true, x, weight, bias, y, columns, m4, r4);
+    else layerNormRow(weight != 0, bias != 0, x, weight, bias, y, columns, m4, r4);
     if (mean) store<f32>(mean + ((<usize>row) << 2), m);
     if (rstd) store<f32>(rstd + ((<usize>row) << 2), r);
     x += (<usize>columns) << 2;
@@ -161,12 +180,20 @@ function normalizeAt(x: usize, y: usize, part: i32, m: v128, r: v128, scales: bo
 // @ts-ignore: decorator
 @inline
 function normalizePlane(
-  x: usize, y: usize, inner: i32, mean: f32, rstd: f32, scales: bool, weight: f32, shifts: bool, bias: f32,
+  scales: bool, shifts: bool, x: usize, y: usize, inner: i32, m: v128, r: v128, w: v128, b: v128,
 ): void {
-  const m = f32x4.splat(mean), r = f32x4.splat(rstd), w = f32x4.splat(weight), b = f32x4.splat(bias);
-  const whole = (<usize>(inner & ~3)) << 2;
-  for (let at: usize = 0; at < whole; at += 16) normalizeAt(x + at, y + at, 0, m, r, scales, w, shifts, b);
-  if (inner & 3) normalizeAt(x + whole, y + whole, inner & 3, m, r, scales, w, shifts, b);
+  const end = x + ((<usize>inner) << 2);
+  for (; x + 32 <= end; x += 32, y += 32) {
+    normalizeAt(x, y, 0, m, r, scales, w, shifts, b);
+    normalizeAt(x + 16, y + 16, 0, m, r, scales, w, shifts, b);
+  }
+  if (x + 16 <= end) {
+    normalizeAt(x, y, 0, m, r, scales, w, shifts, b);
+    x += 16;
+    y += 16;
+  }
+  const part = <i32>(end - x) >> 2;
+  if (part) normalizeAt(x, y, part, m, r, scales, w, shifts, b);
 }
 
 // @ts-ignore: decorator
@@ -174,11 +201,12 @@ function normalizePlane(
 function normalizeChannel(
   x: usize, y: usize, channel: usize, weight: usize, bias: usize, images: i32, inner: i32, imageBytes: usize, mean: f32, rstd: f32,
 ): void {
-  const w: f32 = weight ? load<f32>(weight + channel) : 1;
-  const b: f32 = bias ? load<f32>(bias + channel) : 0;
+  const w = f32x4.splat(weight ? load<f32>(weight + channel) : 1), b = f32x4.splat(bias ? load<f32>(bias + channel) : 0);
+  const m = f32x4.splat(mean), r = f32x4.splat(rstd);
   for (let image = 0; image < images; image++) {
     const at = <usize>image * imageBytes;
-    normalizePlane(x + at, y + at, inner, mean, rstd, weight != 0, w, bias != 0, b);
+    if (weight && bias) normalizePlane(true, true, x + at, y + at, inner, m, r, w, b);
+    else normalizePlane(weight != 0, bias != 0, x + at, y + at, inner, m, r, w, b);
   }
 }
 
@@ -187,15 +215,34 @@ const PLAIN: i32 = 0;
 const SQUARED: i32 = 1;
 const TIMES_NORMAL: i32 = 2;
 
-/** Adds one row to the sums: x, (x - mean)^2, or d * ((x - mean) * rstd). */
+/** The term of four columns of a row: x, (x - mean)^2, or d * ((x - mean) * rstd). */
 // @ts-ignore: decorator
 @inline
-function addRow(mode: i32, x: usize, d: usize, mean: usize, rstd: usize, sums: usize, at: usize, part: i32): void {
-  let v = loadSome(x + at, part);
-  if (mode != PLAIN) v = f32x4.sub(v, loadSome(mean + at, part));
+function rowTerm(mode: i32, x: usize, d: usize, part: i32, m: v128, r: v128): v128 {
+  let v = loadSome(x, part);
+  if (mode != PLAIN) v = f32x4.sub(v, m);
   if (mode == SQUARED) v = f32x4.mul(v, v);
-  if (mode == TIMES_NORMAL) v = f32x4.mul(loadSome(d + at, part), f32x4.mul(v, loadSome(rstd + at, part)));
-  v128.store(sums + at, f32x4.add(v128.load(sums + at), v));
+  if (mode == TIMES_NORMAL) v = f32x4.mul(loadSome(d, part), f32x4.mul(v, r));
+  return v;
+}
+
+/** Adds `rows` (1 or 4) rows to the sums, one after the other. */
+// @ts-ignore: decorator
+@inline
+function addRows(
+  mode: i32, rows: i32, x: usize, d: usize, rowBytes: usize, mean: usize, rstd: usize, sums: usize, at: usize, part: i32,
+): void {
+  const m = mode == PLAIN ? f32x4.splat(0) : loadSome(mean + at, part);
+  const r = mode == TIMES_NORMAL ? loadSome(rstd + at, part) : m;
+  x += at;
+  d += at;
+  let sum = f32x4.add(v128.load(sums + at), rowTerm(mode, x, d, part, m, r));
+  if (rows == 4) {
+    sum = f32x4.add(sum, rowTerm(mode, x + rowBytes, d + rowBytes, part, m, r));
+    sum = f32x4.add(sum, rowTerm(mode, x + 2 * rowBytes, d + 2 * rowBytes, part, m, r));
+    sum = f32x4.add(sum, rowTerm(mode, x + 3 * rowBytes, d + 3 * rowBytes, part, m, r));
+  }
+  v128.store(sums + at, sum);
 }
 
 /** totals[c] = the sum over the images, in the order of columns; `workspace` holds a row of sums and the levels of the pairing. */
@@ -208,14 +255,24 @@ function sumImages(
   const levels = workspace + rowBytes;
   const whole = channels & ~3;
   for (let at: usize = 0; at < rowBytes; at += 16) v128.store(workspace + at, f32x4.splat(0));
+  const step = (<usize>channels) << 2;
   let block = 0;
-  for (let image = 0; image < images; image++) {
+  let image = 0;
+  while (image < images) {
+    // Blocks begin at multiples of 64, so that four rows lie in one.
+    const rows = image + 4 <= images ? 4 : 1;
     let i = 0;
-    for (; i < whole; i += 4) addRow(mode, x, d, mean, rstd, workspace, (<usize>i) << 2, 0);
-    if (i < channels) addRow(mode, x, d, mean, rstd, workspace, (<usize>i) << 2, channels - i);
-    x += (<usize>channels) << 2;
-    d += (<usize>channels) << 2;
-    if ((image + 1) % COLUMN_BLOCK == 0 || image + 1 == images) endBlock(workspace, levels, rowBytes, block++);
+    if (rows == 4) {
+      for (; i < whole; i += 4) addRows(mode, 4, x, d, step, mean, rstd, workspace, (<usize>i) << 2, 0);
+      if (i < channels) addRows(mode, 4, x, d, step, mean, rstd, workspace, (<usize>i) << 2, channels - i);
+    } else {
+      for (; i < whole; i += 4) addRows(mode, 1, x, d, step, mean, rstd, workspace, (<usize>i) << 2, 0);
+      if (i < channels) addRows(mode, 1, x, d, step, mean, rstd, workspace, (<usize>i) << 2, channels - i);
+    }
+    x += <usize>rows * step;
+    d += <usize>rows * step;
+    image += rows;
+    if (image % COLUMN_BLOCK == 0 || image == images) endBlock(workspace, levels, rowBytes, block++);
   }
   endColumns(levels, totals, channels, rowBytes, block);
 }
