@@ -56,13 +56,13 @@ function gatherRow(x: usize, y: usize, length: i32, stride: isize): void {
   }
 }
 
-/** y[r, c] = x[r + c * stride]: a transposition, in squares of 4x4 and then what is left. */
-function transposeBlock(x: usize, y: usize, rows: i32, columns: i32, stride: isize): void {
-  const rowBytes = (<usize>columns) << 2;
-  let row = 0;
-  for (; row + 4 <= rows; row += 4) {
-    let from = x, to = y, column = 0;
-    for (; column + 4 <= columns; column += 4) {
+/** y[r, c] = x[r + c * stride]: a transposition, in squares of 4x4 and then what is left. Rows of y are `rowBytes` apart. */
+function transposeBlock(x: usize, y: usize, rows: i32, columns: i32, stride: isize, rowBytes: usize): void {
+  let column = 0;
+  // Four rows of x at a time, so that each cache line of it is read once.
+  for (; column + 4 <= columns; column += 4) {
+    let from = x, to = y, row = 0;
+    for (; row + 4 <= rows; row += 4) {
       const a = v128.load(from), b = v128.load(from + stride);
       const c = v128.load(from + 2 * stride), d = v128.load(from + 3 * stride);
       const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
@@ -71,32 +71,56 @@ function transposeBlock(x: usize, y: usize, rows: i32, columns: i32, stride: isi
       v128.store(to + rowBytes, i32x4.shuffle(ab, cd, 2, 3, 6, 7));
       v128.store(to + 2 * rowBytes, i32x4.shuffle(ef, gh, 0, 1, 4, 5));
       v128.store(to + 3 * rowBytes, i32x4.shuffle(ef, gh, 2, 3, 6, 7));
-      from += 4 * stride;
-      to += 16;
+      from += 16;
+      to += 4 * rowBytes;
     }
-    for (; column < columns; column++) {
-      const a = v128.load(from);
-      v128.store_lane<f32>(to, a, 0);
-      v128.store_lane<f32>(to + rowBytes, a, 1);
-      v128.store_lane<f32>(to + 2 * rowBytes, a, 2);
-      v128.store_lane<f32>(to + 3 * rowBytes, a, 3);
-      from += stride;
-      to += 4;
+    for (; row < rows; row++) {
+      gatherRow(from, to, 4, stride);
+      from += 4;
+      to += rowBytes;
     }
-    x += 16;
-    y += 4 * rowBytes;
+    x += 4 * stride;
+    y += 16;
   }
-  for (; row < rows; row++) {
-    gatherRow(x, y, columns, stride);
-    x += 4;
-    y += rowBytes;
+  for (; column < columns; column++) {
+    for (let row = 0; row < rows; row++) store<f32>(y + <usize>row * rowBytes, load<f32>(x + ((<usize>row) << 2)));
+    x += stride;
+    y += 4;
+  }
+}
+
+/** Rows and columns of a tile, and where it lies in the working memory: behind the layout. */
+const TILE: i32 = 32;
+const TILE_BYTES: usize = 128;
+const TILE_AT: usize = 64;
+
+/**
+ * As transposeBlock, tile by tile through working memory: rows of a power of two bytes fall into one set of the cache, where squares of 4x4 would push
+ * each other out; a tile reads and writes whole lines, one after the other.
+ */
+function transposeTiles(x: usize, y: usize, rows: i32, columns: i32, stride: isize, scratch: usize): void {
+  const rowBytes = (<usize>columns) << 2;
+  const tile = scratch + TILE_AT;
+  for (let row = 0; row < rows; row += TILE) {
+    const height = min(rows - row, TILE);
+    for (let column = 0; column < columns; column += TILE) {
+      const width = min(columns - column, TILE);
+      const from = x + ((<usize>row) << 2) + <isize>column * stride;
+      let to = y + <usize>row * rowBytes + ((<usize>column) << 2);
+      transposeBlock(from, tile, height, width, stride, TILE_BYTES);
+      for (let i = 0; i < height; i++) {
+        copyRow(tile + <usize>i * TILE_BYTES, to, width);
+        to += rowBytes;
+      }
+    }
   }
 }
 
 /** [rows, columns] with any strides (in bytes) to contiguous. */
-function copyMatrix(x: usize, y: usize, rows: i32, columns: i32, rowStride: isize, columnStride: isize): void {
+function copyMatrix(x: usize, y: usize, rows: i32, columns: i32, rowStride: isize, columnStride: isize, scratch: usize): void {
   if (rowStride == 4 && columnStride != 4) {
-    transposeBlock(x, y, rows, columns, columnStride);
+    if (rows < TILE || columns < TILE) transposeBlock(x, y, rows, columns, columnStride, (<usize>columns) << 2);
+    else transposeTiles(x, y, rows, columns, columnStride, scratch);
     return;
   }
   for (let row = 0; row < rows; row++) {
@@ -145,7 +169,7 @@ export function copy_strided_f32(x: usize, layout: usize, y: usize, span: i32, o
       for (let i3 = 0; i3 < size3; i3++) {
         let from = start + <isize>i5 * stride5 + <isize>i4 * stride4 + <isize>i3 * stride3;
         for (let i2 = 0; i2 < size2; i2++) {
-          copyMatrix(from, y, rows, columns, rowStride, columnStride);
+          copyMatrix(from, y, rows, columns, rowStride, columnStride, scratch);
           from += stride2;
           y += matrixBytes;
         }
@@ -158,26 +182,47 @@ export function copy_strided_f32(x: usize, layout: usize, y: usize, span: i32, o
 // @ts-ignore: decorator
 @inline
 function widen(bytes: v128): v128 {
-  return f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes)));
+  return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes)));
+}
+
+/** y = x * scale + shift on a row of bytes: 16, then 4, then one at a time. */
+// @ts-ignore: decorator
+@inline
+function scaleBytes(x: usize, y: usize, length: i32, scale: f32, shift: f32): void {
+  const factor = f32x4.splat(scale), addend = f32x4.splat(shift);
+  const end = x + length;
+  for (; x + 16 <= end; x += 16, y += 64) {
+    const bytes = v128.load(x);
+    const low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
+    const a = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low)), b = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(low));
+    const c = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(high)), d = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(high));
+    v128.store(y, f32x4.add(f32x4.mul(a, factor), addend));
+    v128.store(y, f32x4.add(f32x4.mul(b, factor), addend), 16);
+    v128.store(y, f32x4.add(f32x4.mul(c, factor), addend), 32);
+    v128.store(y, f32x4.add(f32x4.mul(d, factor), addend), 48);
+  }
+  for (; x + 4 <= end; x += 4, y += 16) v128.store(y, f32x4.add(f32x4.mul(widen(v128.load32_zero(x)), factor), addend));
+  for (; x < end; x++, y += 4) store<f32>(y, <f32>load<u8>(x) * scale + shift);
 }
 
 export function gather_rows_u8_to_f32(
   x: usize, rows: usize, y: usize, xRows: i32, count: i32, length: i32, scale: f32, shift: f32,
 ): void {
-  const factor = f32x4.splat(scale), addend = f32x4.splat(shift);
-  const whole = length & ~3;
   for (let i = 0; i < count; i++) {
     const row = load<i32>(rows + ((<usize>i) << 2));
-    if (<u32>row >= <u32>xRows) {
-      fillRow(y, f32x4.splat(NaN), length);
-    } else {
-      const from = x + <usize>row * <usize>length;
-      let j = 0;
-      for (; j < whole; j += 4) {
-        v128.store(y + ((<usize>j) << 2), f32x4.add(f32x4.mul(widen(v128.load32_zero(from + j)), factor), addend));
-      }
-      for (; j < length; j++) store<f32>(y + ((<usize>j) << 2), <f32>load<u8>(from + j) * scale + shift);
-    }
+    if (<u32>row >= <u32>xRows) fillRow(y, f32x4.splat(NaN), length);
+    else scaleBytes(x + <usize>row * <usize>length, y, length, scale, shift);
     y += (<usize>length) << 2;
+  }
+}
+
+export function normalize_u8_to_f32(x: usize, scale: usize, shift: usize, y: usize, images: i32, channels: i32, inner: i32): void {
+  for (let image = 0; image < images; image++) {
+    for (let channel: usize = 0; channel < <usize>channels; channel++) {
+      const at = channel << 2;
+      scaleBytes(x, y, inner, load<f32>(scale + at), load<f32>(shift + at));
+      x += inner;
+      y += (<usize>inner) << 2;
+    }
   }
 }

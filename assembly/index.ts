@@ -6,6 +6,7 @@ export * from './gemm';
 export * from './map';
 export * from './normalize';
 export * from './pool';
+export * from './random';
 export * from './reduce';
 export * from './softmax';
 export * from './update';

@@ -179,3 +179,39 @@ export function adagrad_f32(
   }
   if (i < length) adagradStep(weight, gradient, sum, weightOut, sumOut, i, length - i, rate, added, decay, start, decays);
 }
+
+/** PyTorch's SparseAdam: old + (g - old) * share, no correction but that in the step size. */
+// @ts-ignore: decorator
+@inline
+function adamRowStep(
+  weight: usize, gradient: usize, mean: usize, square: usize, part: i32, size: v128, share1: v128, share2: v128, added: v128,
+): void {
+  const g = loadSome(gradient, part);
+  const oldMean = loadSome(mean, part), oldSquare = loadSome(square, part);
+  const m = f32x4.add(oldMean, f32x4.mul(f32x4.sub(g, oldMean), share1));
+  const v = f32x4.add(oldSquare, f32x4.mul(f32x4.sub(f32x4.mul(g, g), oldSquare), share2));
+  const step = f32x4.mul(size, f32x4.div(m, f32x4.add(f32x4.sqrt(v), added)));
+  storeSome(weight, f32x4.sub(loadSome(weight, part), step), part);
+  storeSome(mean, m, part);
+  storeSome(square, v, part);
+}
+
+export function adam_rows_f32(
+  weight: usize, rows: usize, gradient: usize, mean: usize, square: usize, tableRows: i32, count: i32, columns: i32,
+  stepSize: f32, share1: f32, share2: f32, epsilon: f32,
+): void {
+  const size = f32x4.splat(stepSize), s1 = f32x4.splat(share1), s2 = f32x4.splat(share2), added = f32x4.splat(epsilon);
+  const rowBytes = (<usize>columns) << 2;
+  const whole = rowBytes & ~15;
+  const part = columns & 3;
+  for (let k = 0; k < count; k++) {
+    const row = load<i32>(rows + ((<usize>k) << 2));
+    if (<u32>row < <u32>tableRows) {
+      const at = <usize>row * rowBytes;
+      const w = weight + at, m = mean + at, v = square + at;
+      for (let i: usize = 0; i < whole; i += 16) adamRowStep(w + i, gradient + i, m + i, v + i, 0, size, s1, s2, added);
+      if (part) adamRowStep(w + whole, gradient + whole, m + whole, v + whole, part, size, s1, s2, added);
+    }
+    gradient += rowBytes;
+  }
+}

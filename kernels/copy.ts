@@ -27,7 +27,7 @@ export const copy_strided_f32 = defineKernel({
     size('offset', 'element of x at index 0, 0, ...'),
     size('rank', `dimensions of the view, 0 to ${maxCopyRank}`),
     size('length', 'elements of the view: the product of its sizes'),
-    scratch('merged', () => 48, 'the layout with neighbouring dimensions merged'),
+    scratch('merged', () => 64 + 4 * 32 * 32, 'the layout with neighbouring dimensions merged, and a tile'),
   ],
   rules: {
     order: 'Exact copies, NaN payloads included.',
@@ -108,6 +108,48 @@ export const gather_rows_u8_to_f32 = defineKernel({
       for (let j = 0; j < length; j++) {
         y[i * length + j] = row >= 0 && row < xRows ? round(x[row * length + j]! * scale) + shift : Number.NaN;
       }
+    }
+  },
+});
+
+/** y[n, c, i] = x[n, c, i] * scale[c] + shift[c]: images of bytes as floats, normalised by channel. */
+export const normalize_u8_to_f32 = defineKernel({
+  name: 'normalize_u8_to_f32',
+  summary: 'y[n, c, i] = x[n, c, i] * scale[c] + shift[c]',
+  parameters: [
+    {
+      name: 'x',
+      kind: 'input',
+      type: 'u8',
+      length: of('images', 'channels', 'inner'),
+      doc: '[images, channels, inner]',
+    },
+    input('scale', of('channels'), '[channels], factors, such as 1 / (255 deviation)'),
+    input('shift', of('channels'), '[channels], what is added after scaling, such as -mean / deviation'),
+    output('y', of('images', 'channels', 'inner'), '[images, channels, inner]'),
+    size('images', 'number of images; pixels of all images where channels lie innermost (inner = 1)'),
+    size('channels', 'number of channels'),
+    size('inner', 'pixels of an image'),
+  ],
+  rules: {
+    order: 'x * scale, then + shift.',
+    aliasing: 'none.',
+    alignment: 'x: any; the others: a multiple of 4.',
+    edges: 'A size of 0 touches nothing.',
+  },
+  reference: (
+    round: Round,
+    x: Uint8Array,
+    scale: Floats,
+    shift: Floats,
+    y: Floats,
+    images: number,
+    channels: number,
+    inner: number,
+  ) => {
+    for (let at = 0; at < images * channels * inner; at++) {
+      const channel = Math.floor(at / inner) % channels;
+      y[at] = round(x[at]! * scale[channel]!) + shift[channel]!;
     }
   },
 });

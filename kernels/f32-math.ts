@@ -138,7 +138,7 @@ export function erf32(x: number): number {
   const a = Math.abs(x);
   let y: number;
   if (a < erfSwitch) y = f(a + f(a * horner(erfP, f(a * a))));
-  else y = f(1 - exp32(horner(erfcQ, a > 4 ? 4 : a)));
+  else y = f(1 - exp32(horner(erfcQ, Math.min(a, 4))));
   return x < 0 || Object.is(x, -0) ? -y : y;
 }
 

@@ -15,12 +15,25 @@ import * as gemm from './gemm.ts';
 import * as map from './map.ts';
 import * as normalize from './normalize.ts';
 import * as pool from './pool.ts';
+import * as random from './random.ts';
 import * as reduce from './reduce.ts';
 import * as softmax from './softmax.ts';
 import * as update from './update.ts';
 
 /** The families. A new one is a line here, an import and an `export *`. */
-const families: readonly object[] = [conv, copy, embedding, gemm, map, normalize, pool, reduce, softmax, update];
+const families: readonly object[] = [
+  conv,
+  copy,
+  embedding,
+  gemm,
+  map,
+  normalize,
+  pool,
+  random,
+  reduce,
+  softmax,
+  update,
+];
 
 function isKernel(value: unknown): value is Kernel {
   return typeof value === 'object' && value !== null && 'reference' in value && 'parameters' in value;
@@ -42,6 +55,7 @@ export * from './gemm.ts';
 export * from './map.ts';
 export * from './normalize.ts';
 export * from './pool.ts';
+export * from './random.ts';
 export * from './reduce.ts';
 export { callArrays, type KernelArguments, referenceArrays } from './runtime/arrays.ts';
 export { type Build, type BuildChoice, useBuild } from './runtime/build.ts';

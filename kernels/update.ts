@@ -295,3 +295,71 @@ export const adagrad_f32 = defineKernel({
     }
   },
 });
+
+/** A table of parameters or state that is changed in place, row by row. */
+function tableOf<const N extends string>(name: N, doc: string) {
+  return { name, kind: 'inout', type: 'float', length: of('tableRows', 'columns'), doc } as const;
+}
+
+/**
+ * One step of Adam on some rows of a table, in place: PyTorch's SparseAdam. Rows without a gradient keep weight and state as they are, so their
+ * moments do not decay. The caller adds up the gradients of a repeated row before.
+ *
+ * @see https://docs.pytorch.org/docs/stable/generated/torch.optim.SparseAdam.html
+ */
+export const adam_rows_f32 = defineKernel({
+  name: 'adam_rows_f32',
+  summary:
+    'for row r = rows[k], g = gradient[k]: mean[r] += (g - mean[r]) * share1; square[r] += (g^2 - square[r]) * share2; ' +
+    'weight[r] -= stepSize * (mean[r] / (sqrt(square[r]) + epsilon))',
+  parameters: [
+    tableOf('weight', '[tableRows, columns], weights'),
+    { name: 'rows', kind: 'input', type: 'i32', length: of('count'), doc: '[count], which rows; all different' },
+    input('gradient', of('count', 'columns'), '[count, columns], gradient of those rows'),
+    tableOf('mean', '[tableRows, columns], state: running mean of gradients'),
+    tableOf('square', '[tableRows, columns], state: running mean of squared gradients'),
+    size('tableRows', 'rows of the table'),
+    size('count', 'number of rows with a gradient'),
+    size('columns', 'elements of a row'),
+    scalar('stepSize', 'lr * sqrt(1 - beta2^t) / (1 - beta1^t) for step t = 1, 2, ...'),
+    scalar('share1', '1 - beta1'),
+    scalar('share2', '1 - beta2'),
+    scalar('epsilon', 'added to the divisor, outside the root'),
+  ],
+  rules: {
+    order: 'As written, each operation rounds once; rows in order of k.',
+    aliasing: 'none.',
+    alignment: anyAlignment,
+    edges: 'A row outside 0 .. tableRows - 1 is left out. count 0 touches nothing.',
+  },
+  reference: (
+    round: Round,
+    weight: Floats,
+    rows: Int32Array,
+    gradient: Floats,
+    mean: Floats,
+    square: Floats,
+    tableRows: number,
+    count: number,
+    columns: number,
+    stepSize: number,
+    share1: number,
+    share2: number,
+    epsilon: number,
+  ) => {
+    for (let k = 0; k < count; k++) {
+      const row = rows[k]!;
+      if (row < 0 || row >= tableRows) continue;
+      for (let c = 0; c < columns; c++) {
+        const at = row * columns + c;
+        const g = gradient[k * columns + c]!;
+        const m = round(mean[at]! + round(round(g - mean[at]!) * share1));
+        const v = round(square[at]! + round(round(round(g * g) - square[at]!) * share2));
+        const divisor = round(round(Math.sqrt(v)) + epsilon);
+        weight[at] = round(weight[at]! - round(stepSize * round(m / divisor)));
+        mean[at] = m;
+        square[at] = v;
+      }
+    }
+  },
+});

@@ -64,7 +64,7 @@ export function philox4x32(
 }
 
 /** The two uint32 words of a whole number below 2^53 (of a negative one: of its two's complement). */
-function words(value: number): [low: number, high: number] {
+export function words(value: number): [low: number, high: number] {
   return [value >>> 0, Math.floor(value / two32) >>> 0];
 }
 

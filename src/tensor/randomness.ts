@@ -4,7 +4,7 @@
  * and however often it runs.
  */
 import { ArgumentError } from '../errors.ts';
-import { Random, type Stream } from '../random.ts';
+import { Random, type Stream, words } from '../random.ts';
 
 /** Names a sequence of random numbers. */
 export interface RandomKey {
@@ -70,4 +70,22 @@ export function drawRandom<T>(draw: (random: Random) => T): T {
   const result = draw(random);
   position.counter = Math.ceil(random.position / 4);
   return result;
+}
+
+/** Where a kernel draws from, as the words that it takes: key, stream and first block. */
+export interface DrawnBlocks {
+  readonly seed: readonly [low: number, high: number];
+  readonly stream: readonly [low: number, high: number];
+  readonly counter: readonly [low: number, high: number];
+}
+
+/** The next words of the ambient sequence, which then goes on behind them: for kernels that draw `count` words themselves. */
+export function drawBlocks(count: number): DrawnBlocks {
+  const { seed, stream, counter } = ambient;
+  ambient.counter += Math.ceil(count / 4);
+  return {
+    seed: words(seed),
+    stream: typeof stream === 'number' ? words(stream) : stream,
+    counter: words(counter),
+  };
 }

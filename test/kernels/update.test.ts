@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { callArrays, referenceArrays } from '../../kernels/index.ts';
-import { sgd_f32 } from '../../kernels/update.ts';
+import { adam_rows_f32, sgd_f32 } from '../../kernels/update.ts';
 
 interface Settings {
   readonly lr: number;
@@ -110,5 +110,32 @@ describe('sgd_f32 without state', () => {
     expect([weightOut[0], momentumOut[0]]).toEqual([0, 2]);
     callArrays(sgd_f32, { weight, gradient, weightOut, ...numbers, momentum: 0, first: 0 });
     expect(weightOut[0]).toBe(0);
+  });
+});
+
+describe('adam_rows_f32', () => {
+  it('does three steps of PyTorch 1.13’s SparseAdam, in float64; rows without a gradient stay', () => {
+    const weight = Float64Array.from({ length: 8 }, (_, i) => i / 4);
+    const [mean, square] = [new Float64Array(8), new Float64Array(8)];
+    [[2, 0], [2], [3, 2]].forEach((rows, t) => {
+      const gradient = Float64Array.from(rows.flatMap((row) => [(row + 1) * 0.5 - t * 0.2, -(row + 1) * 0.25 + t]));
+      const stepSize = (0.1 * Math.sqrt(1 - 0.99 ** (t + 1))) / (1 - 0.9 ** (t + 1));
+      const numbers = {
+        tableRows: 4,
+        count: rows.length,
+        columns: 2,
+        stepSize,
+        share1: 0.1,
+        share2: 0.01,
+        epsilon: 1e-6,
+      };
+      referenceArrays(adam_rows_f32, { weight, rows: Int32Array.from(rows), gradient, mean, square, ...numbers });
+    });
+    const expected = [
+      -0.0999980000399992, 0.3499960001599936, 0.5, 0.75, 0.7023454286150229, 1.3526915117343274, 1.436406382454211,
+      1.686406620927892,
+    ];
+    // A few roundings a step of numbers below 2.
+    weight.forEach((w, i) => expect(Math.abs(w - expected[i]!), `element ${i}`).toBeLessThan(1e-14));
   });
 });

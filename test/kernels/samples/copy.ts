@@ -59,6 +59,16 @@ const fixed: View[] = [
   { sizes: [4, 70], strides: [1, 0] },
   { sizes: [2, 3, 4, 5, 2, 3], strides: [1, 2, 6, 24, 120, 240] },
   { sizes: [2, 6, 5, 5], strides: [150, 1, 30, 6] },
+  // By tiles of 32 x 32: whole ones, and what is left of them.
+  ...[
+    [32, 32],
+    [31, 40],
+    [33, 65],
+    [70, 34],
+    [64, 96],
+  ].map(([rows, columns]): View => ({ sizes: [rows!, columns!], strides: [1, rows!] })),
+  { sizes: [2, 35, 37], strides: [35 * 40, 1, 40] },
+  { sizes: [40, 33], strides: [1, -40] },
 ];
 
 const lengths = Array.from({ length: 70 }, (_, length) => ({ length, value: 0.1 }));
@@ -94,5 +104,11 @@ export default [
         ),
     },
     exact: false,
+  },
+  {
+    kernel: copy.normalize_u8_to_f32,
+    grid: [...lengths.slice(0, 36), { length: 67 }].map(({ length }) => ({ images: 2, channels: 3, inner: length })),
+    numbers: fc.record({ images: fc.nat(4), channels: fc.nat(4), inner: fc.nat(40) }),
+    exact: true,
   },
 ] satisfies KernelSamples[];

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { adagrad_f32, adam_f32, rmsprop_f32, sgd_f32 } from '../../../kernels/update.ts';
+import { adagrad_f32, adam_f32, adam_rows_f32, rmsprop_f32, sgd_f32 } from '../../../kernels/update.ts';
 import type { Random } from '../../../src/random.ts';
 import { type DataKind, drawFloat, type KernelSamples, type Numbers } from '../harness.ts';
 
@@ -26,8 +26,9 @@ const any = (settings: readonly Numbers[]) =>
   fc.tuple(fc.nat(60), fc.constantFrom(...settings)).map(([length, setting]) => ({ length, ...setting }));
 
 /** Sums of squares are not negative (but may be NaN or inf). */
-const squares = ({ length }: Numbers, random: Random, kind: DataKind): Float32Array =>
-  Float32Array.from({ length: length! }, () => Math.abs(drawFloat(random, kind)));
+const squaresOf = (length: number, random: Random, kind: DataKind): Float32Array =>
+  Float32Array.from({ length }, () => Math.abs(drawFloat(random, kind)));
+const squares = ({ length }: Numbers, random: Random, kind: DataKind): Float32Array => squaresOf(length!, random, kind);
 
 const adam = { stepSize: 0.01, beta1: 0.9, share1: 0.1, beta2: 0.999, share2: 0.001, correctionRoot: 0.25 };
 const adamSettings: readonly Numbers[] = [
@@ -37,6 +38,7 @@ const adamSettings: readonly Numbers[] = [
   { ...adam, beta1: 0.25, share1: 0.75, epsilon: 0, weightDecay: 0, decoupled: 1 },
   { ...adam, beta1: 0, share1: 1, beta2: 0, share2: 1, correctionRoot: 1, epsilon: 1e-8, weightDecay: 0, decoupled: 0 },
 ];
+const rowSettings = { stepSize: 0.01, share1: 0.1, share2: 0.001, epsilon: 1e-8 };
 const rmsprop = { lr: 0.01, alpha: 0.99, share: 0.01, epsilon: 1e-8, weightDecay: 0, momentum: 0 };
 const rmspropSettings: readonly Numbers[] = [
   rmsprop,
@@ -98,6 +100,27 @@ export default [
       ['weightOut', 'gradient'],
       ['sumOut', 'sum'],
     ],
+    exact: false,
+  },
+  {
+    kernel: adam_rows_f32,
+    grid: [0, 1, 2, 3, 4, 5, 7, 8, 17, 33].flatMap((columns) =>
+      [0, 1, 5].map((count) => ({ tableRows: 7, count, columns, ...rowSettings })),
+    ),
+    numbers: fc
+      .record({ tableRows: fc.integer({ min: 1, max: 9 }), count: fc.nat(9), columns: fc.nat(40) })
+      .map((sizes) => ({
+        ...sizes,
+        ...rowSettings,
+      })),
+    fill: {
+      // All different, some of them outside.
+      rows: ({ count, tableRows }, random) =>
+        Int32Array.from({ length: count! }, (_, k) => k).map((k) =>
+          random.below(4) === 0 ? tableRows! + k : (k * 5) % 7,
+        ),
+      square: ({ tableRows, columns }, random, kind) => squaresOf(tableRows! * columns!, random, kind),
+    },
     exact: false,
   },
 ] satisfies KernelSamples[];
