@@ -56,36 +56,46 @@ function gatherRow(x: usize, y: usize, length: i32, stride: isize): void {
   }
 }
 
-/** y[r, c] = x[r + c * stride]: a transposition, in squares of 4x4 and then what is left. Rows of y are `rowBytes` apart. */
-function transposeBlock(x: usize, y: usize, rows: i32, columns: i32, stride: isize, rowBytes: usize): void {
-  let column = 0;
-  // Four rows of x at a time, so that each cache line of it is read once.
-  for (; column + 4 <= columns; column += 4) {
-    let from = x, to = y, row = 0;
-    for (; row + 4 <= rows; row += 4) {
-      const a = v128.load(from), b = v128.load(from + stride);
-      const c = v128.load(from + 2 * stride), d = v128.load(from + 3 * stride);
-      const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
-      const ef = i32x4.shuffle(a, b, 2, 6, 3, 7), gh = i32x4.shuffle(c, d, 2, 6, 3, 7);
-      v128.store(to, i32x4.shuffle(ab, cd, 0, 1, 4, 5));
-      v128.store(to + rowBytes, i32x4.shuffle(ab, cd, 2, 3, 6, 7));
-      v128.store(to + 2 * rowBytes, i32x4.shuffle(ef, gh, 0, 1, 4, 5));
-      v128.store(to + 3 * rowBytes, i32x4.shuffle(ef, gh, 2, 3, 6, 7));
-      from += 16;
-      to += 4 * rowBytes;
+/** y[r, c] = x[r + c * stride] for r, c below 4. */
+// @ts-ignore: decorator
+@inline
+function transposeSquare(x: usize, y: usize, stride: isize, rowBytes: usize): void {
+  const a = v128.load(x), b = v128.load(x + stride), c = v128.load(x + 2 * stride), d = v128.load(x + 3 * stride);
+  const ab = i32x4.shuffle(a, b, 0, 4, 1, 5), cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
+  const ef = i32x4.shuffle(a, b, 2, 6, 3, 7), gh = i32x4.shuffle(c, d, 2, 6, 3, 7);
+  v128.store(y, i32x4.shuffle(ab, cd, 0, 1, 4, 5));
+  v128.store(y + rowBytes, i32x4.shuffle(ab, cd, 2, 3, 6, 7));
+  v128.store(y + 2 * rowBytes, i32x4.shuffle(ef, gh, 0, 1, 4, 5));
+  v128.store(y + 3 * rowBytes, i32x4.shuffle(ef, gh, 2, 3, 6, 7));
+}
+
+/** y[r, c] = x[r + c * stride]: a transposition, four rows of y at a time, in squares of 4x4 and then what is left. */
+function transposeBlock(x: usize, y: usize, rows: i32, columns: i32, stride: isize): void {
+  const rowBytes = (<usize>columns) << 2;
+  let row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    let from = x, to = y, column = 0;
+    for (; column + 4 <= columns; column += 4) {
+      transposeSquare(from, to, stride, rowBytes);
+      from += 4 * stride;
+      to += 16;
     }
-    for (; row < rows; row++) {
-      gatherRow(from, to, 4, stride);
-      from += 4;
-      to += rowBytes;
+    for (; column < columns; column++) {
+      const a = v128.load(from);
+      v128.store_lane<f32>(to, a, 0);
+      v128.store_lane<f32>(to + rowBytes, a, 1);
+      v128.store_lane<f32>(to + 2 * rowBytes, a, 2);
+      v128.store_lane<f32>(to + 3 * rowBytes, a, 3);
+      from += stride;
+      to += 4;
     }
-    x += 4 * stride;
-    y += 16;
+    x += 16;
+    y += 4 * rowBytes;
   }
-  for (; column < columns; column++) {
-    for (let row = 0; row < rows; row++) store<f32>(y + <usize>row * rowBytes, load<f32>(x + ((<usize>row) << 2)));
-    x += stride;
-    y += 4;
+  for (; row < rows; row++) {
+    gatherRow(x, y, columns, stride);
+    x += 4;
+    y += rowBytes;
   }
 }
 
@@ -94,10 +104,32 @@ const TILE: i32 = 32;
 const TILE_BYTES: usize = 128;
 const TILE_AT: usize = 64;
 
-/**
- * As transposeBlock, tile by tile through working memory: rows of a power of two bytes fall into one set of the cache, where squares of 4x4 would push
- * each other out; a tile reads and writes whole lines, one after the other.
- */
+/** As transposeBlock into a tile, four rows of x at a time, so that each cache line of x is read once. */
+function transposeIntoTile(x: usize, tile: usize, rows: i32, columns: i32, stride: isize): void {
+  let column = 0;
+  for (; column + 4 <= columns; column += 4) {
+    let from = x, to = tile, row = 0;
+    for (; row + 4 <= rows; row += 4) {
+      transposeSquare(from, to, stride, TILE_BYTES);
+      from += 16;
+      to += 4 * TILE_BYTES;
+    }
+    for (; row < rows; row++) {
+      gatherRow(from, to, 4, stride);
+      from += 4;
+      to += TILE_BYTES;
+    }
+    x += 4 * stride;
+    tile += 16;
+  }
+  for (; column < columns; column++) {
+    for (let row = 0; row < rows; row++) store<f32>(tile + <usize>row * TILE_BYTES, load<f32>(x + ((<usize>row) << 2)));
+    x += stride;
+    tile += 4;
+  }
+}
+
+/** As transposeBlock, tile by tile through working memory, whose lines the cache keeps: a tile reads and writes whole lines, one after the other. */
 function transposeTiles(x: usize, y: usize, rows: i32, columns: i32, stride: isize, scratch: usize): void {
   const rowBytes = (<usize>columns) << 2;
   const tile = scratch + TILE_AT;
@@ -105,9 +137,8 @@ function transposeTiles(x: usize, y: usize, rows: i32, columns: i32, stride: isi
     const height = min(rows - row, TILE);
     for (let column = 0; column < columns; column += TILE) {
       const width = min(columns - column, TILE);
-      const from = x + ((<usize>row) << 2) + <isize>column * stride;
+      transposeIntoTile(x + ((<usize>row) << 2) + <isize>column * stride, tile, height, width, stride);
       let to = y + <usize>row * rowBytes + ((<usize>column) << 2);
-      transposeBlock(from, tile, height, width, stride, TILE_BYTES);
       for (let i = 0; i < height; i++) {
         copyRow(tile + <usize>i * TILE_BYTES, to, width);
         to += rowBytes;
@@ -116,11 +147,18 @@ function transposeTiles(x: usize, y: usize, rows: i32, columns: i32, stride: isi
   }
 }
 
+/** Whether the lines that transposeBlock comes back to push each other out of the cache: too many, or all in a few of its sets. */
+// @ts-ignore: decorator
+@inline
+function crowdsCache(rows: i32, columns: i32, stride: isize): bool {
+  return rows >= TILE && columns >= TILE && (columns > 512 || (stride & 511) == 0);
+}
+
 /** [rows, columns] with any strides (in bytes) to contiguous. */
 function copyMatrix(x: usize, y: usize, rows: i32, columns: i32, rowStride: isize, columnStride: isize, scratch: usize): void {
   if (rowStride == 4 && columnStride != 4) {
-    if (rows < TILE || columns < TILE) transposeBlock(x, y, rows, columns, columnStride, (<usize>columns) << 2);
-    else transposeTiles(x, y, rows, columns, columnStride, scratch);
+    if (crowdsCache(rows, columns, columnStride)) transposeTiles(x, y, rows, columns, columnStride, scratch);
+    else transposeBlock(x, y, rows, columns, columnStride);
     return;
   }
   for (let row = 0; row < rows; row++) {

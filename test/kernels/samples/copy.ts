@@ -66,9 +66,13 @@ const fixed: View[] = [
     [33, 65],
     [70, 34],
     [64, 96],
+    [33, 513],
+    [128, 36],
+    [130, 40],
   ].map(([rows, columns]): View => ({ sizes: [rows!, columns!], strides: [1, rows!] })),
   { sizes: [2, 35, 37], strides: [35 * 40, 1, 40] },
-  { sizes: [40, 33], strides: [1, -40] },
+  { sizes: [40, 33], strides: [1, -128] },
+  { sizes: [2, 35, 38], strides: [38 * 128, 1, 128] },
 ];
 
 const lengths = Array.from({ length: 70 }, (_, length) => ({ length, value: 0.1 }));
