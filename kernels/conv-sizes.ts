@@ -83,9 +83,9 @@ function laneBytes(s: ConvSizes, channels: number, [hs, ws]: Plane, rows: number
   const lists = pairs * (4 + 8 * Math.ceil(taps / blockLength)) + 8 * pairs * taps + 16;
   const weights = taps * quads * 64;
   const pixels = s.groups * channels * hs * ws * 32;
-  if (s.n < 4 || weights > 2 ** 18 || pixels > 2 ** 18 || lists > 2 ** 19) return 0;
+  if (s.n < 4 || weights > 1 << 18 || pixels > 1 << 18 || lists > 1 << 19) return 0;
   const lines = 8 * (h + w) + 16 * (rowBound + columnBound);
-  const sums = 128 * w * Math.min(h, Math.max(1, Math.floor(2 ** 15 / (128 * w))));
+  const sums = 128 * w * Math.min(h, Math.max(1, Math.floor(1 << (15 / (128 * w)))));
   return weights + quads * 64 + lines + floatBytes(pairs) + Math.ceil(lists / 16) * 16 + pixels + sums;
 }
 
@@ -95,7 +95,7 @@ function filterLaneBytes(s: ConvSizes): number {
   const blocks = Math.ceil(ho / Math.max(1, Math.floor(blockLength / wo)));
   const sums = (blocks * s.o * s.c * s.kh * s.kw * 16) / s.groups;
   const pixels = s.c * (s.h + 2 * s.paddingH) * (s.w + 2 * s.paddingW) * 16;
-  return s.n < 3 || sums > 2 ** 18 || pixels > 2 ** 18 ? 0 : ho * wo * 32 + sums + pixels;
+  return s.n < 3 || sums > 1 << 18 || pixels > 1 << 18 ? 0 : ho * wo * 32 + sums + pixels;
 }
 
 /** Working memory of the forward kernel. */
