@@ -85,7 +85,7 @@ function laneBytes(s: ConvSizes, channels: number, [hs, ws]: Plane, rows: number
   const pixels = s.groups * channels * hs * ws * 32;
   if (s.n < 4 || weights > 1 << 18 || pixels > 1 << 18 || lists > 1 << 19) return 0;
   const lines = 8 * (h + w) + 16 * (rowBound + columnBound);
-  const sums = 128 * w * Math.min(h, Math.max(1, Math.floor(1 << (15 / (128 * w)))));
+  const sums = 128 * w * Math.min(h, Math.max(1, Math.floor(32_768 / (128 * w))));
   return weights + quads * 64 + lines + floatBytes(pairs) + Math.ceil(lists / 16) * 16 + pixels + sums;
 }
 
