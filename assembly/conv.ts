@@ -6,6 +6,7 @@ import { anyTapTile, anyTile, KC, mergeOne, MR, NR, STORE, tile, TILE_BYTES, UPD
 import { clear, copyPadded, neighbours, packPatches } from './image';
 import { packTransposed } from './packing';
 import { allFinite } from './lanes';
+import { depthwiseBackwardData, depthwiseBackwardFilter, depthwiseForward } from './depthwise';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
@@ -75,6 +76,13 @@ function listTaps(
   }
 }
 
+/** Whether every channel has one filter of its own, of one block of taps. */
+// @ts-ignore: decorator
+@inline
+function isDepthwise(c: i32, o: i32, kh: i32, kw: i32, groups: i32): bool {
+  return groups == c && groups == o && kh * kw <= KC;
+}
+
 export function conv2d_f32_forward(
   x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
   strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32, scratch: usize,
@@ -82,6 +90,14 @@ export function conv2d_f32_forward(
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
   const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
   const positions = ho * wo, each = c / groups, rowsEach = o / groups, k = each * kh * kw;
+  if (isDepthwise(c, o, kh, kw, groups)) {
+    const rows = h + 2 * paddingH, pitch = phasePitch(w + 2 * paddingW, strideW), taps = scratch;
+    listTaps(taps, 1, kh, kw, rows, pitch, strideW, dilationH, dilationW);
+    depthwiseForward(
+      x, weight, bias, y, n, c, h, w, k, ho, wo, strideH, strideW, paddingH, paddingW, rows, pitch, taps, taps + floats(k),
+    );
+    return;
+  }
   if (suitsLanes(n, groups, each, h, w, rowsEach, ho, wo, kh, kw, strideH, strideW) && allFinite(weight, o * k)) {
     const done = convolveLanes(
       true, n, groups, x, each, h, w, weight, bias, y, rowsEach, ho, wo, kh, kw,
@@ -154,6 +170,15 @@ export function conv2d_f32_backward_data(
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
   const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
   const each = o / groups, rowsEach = c / groups, filterEach = each * rowsEach * kh * kw;
+  const top = (kh - 1) * dilationH / strideH, left = (kw - 1) * dilationW / strideW;
+  const rows = top + max(ho, (h - 1 + paddingH) / strideH + 1), pitch = left + max(wo, (w - 1 + paddingW) / strideW + 1);
+  if (isDepthwise(c, o, kh, kw, groups)) {
+    depthwiseBackwardData(
+      gradY, weight, gradX, n, c, h, w, kh, kw, ho, wo, strideH, strideW, paddingH, paddingW, dilationH, dilationW,
+      top, left, rows, pitch, scratch,
+    );
+    return;
+  }
   if (suitsLanes(n, groups, each, ho, wo, rowsEach, h, w, kh, kw, strideH, strideW) && allFinite(weight, groups * filterEach)) {
     const done = convolveLanes(
       false, n, groups, gradY, each, ho, wo, weight, 0, gradX, rowsEach, h, w, kh, kw,
@@ -164,8 +189,6 @@ export function conv2d_f32_backward_data(
     n -= done;
     if (n == 0) return;
   }
-  const top = (kh - 1) * dilationH / strideH, left = (kw - 1) * dilationW / strideW;
-  const rows = top + max(ho, (h - 1 + paddingH) / strideH + 1), pitch = left + max(wo, (w - 1 + paddingW) / strideW + 1);
   const phaseTaps = each * kh * kw;
   const spare = scratch, panel = spare + TILE_BYTES, taps = panel + (KC * NR << 2);
   const filter = taps + floats(phaseTaps), padded = filter + floats(phaseTaps * (rowsEach + MR));
@@ -283,6 +306,12 @@ export function conv2d_f32_backward_filter(
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
   const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
   const positions = ho * wo, each = c / groups, columnsEach = o / groups, k = each * kh * kw;
+  if (isDepthwise(c, o, kh, kw, groups) && dilationW == 1 && kw > 1) {
+    depthwiseBackwardFilter(
+      x, gradY, gradWeight, n, c, h, w, kh, kw, ho, wo, strideH, strideW, paddingH, paddingW, dilationH, scratch,
+    );
+    return;
+  }
   if (suitsFilterLanes(n, groups, each, h + 2 * paddingH, w + 2 * paddingW, columnsEach, ho, wo, kh, kw, dilationW)) {
     filterLanes(
       n, groups, x, each, h, w, gradY, columnsEach, ho, wo, gradWeight, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, scratch,

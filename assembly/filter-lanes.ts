@@ -38,12 +38,13 @@ export function suitsFilterLanes(
 
 /**
  * Sums of two lines of taps over `runs` x `steps` positions: three or two neighbouring taps each, a line with the image row at `x`, the gradients
- * at `g` (32 bytes a position) and its sums stored at `to`. `shared`: both lines read one image row.
+ * at `g` (`gStep` bytes a position) and its sums stored at `to`. `shared`: both lines read one image row.
  */
 // @ts-ignore: decorator
 @inline
 function twoLines(
-  three: bool, shared: bool, runs: i32, steps: i32, x0: usize, x1: usize, xStep: usize, xJump: usize, g0: usize, g1: usize, to0: usize, to1: usize,
+  three: bool, shared: bool, runs: i32, steps: i32, x0: usize, x1: usize, xStep: usize, xJump: usize, g0: usize, g1: usize, gStep: usize,
+  to0: usize, to1: usize,
 ): void {
   let a0 = f32x4.splat(0), a1 = f32x4.splat(0), a2 = f32x4.splat(0);
   let b0 = f32x4.splat(0), b1 = f32x4.splat(0), b2 = f32x4.splat(0);
@@ -51,8 +52,8 @@ function twoLines(
     let left = steps;
     do {
       const g = v128.load(g0), h = v128.load(g1);
-      g0 += 32;
-      g1 += 32;
+      g0 += gStep;
+      g1 += gStep;
       let x = v128.load(x0);
       a0 = f32x4.add(a0, f32x4.mul(g, x));
       if (!shared) x = v128.load(x1);
@@ -83,28 +84,26 @@ function twoLines(
   }
 }
 
-function threeOfOneRow(
-  runs: i32, steps: i32, x: usize, xStep: usize, xJump: usize, g: usize, to0: usize, to1: usize,
-): void {
-  twoLines(true, true, runs, steps, x, x, xStep, xJump, g, g + 16, to0, to1);
+function threeShared(runs: i32, steps: i32, x: usize, xStep: usize, xJump: usize, g: usize, to0: usize, to1: usize): void {
+  twoLines(true, true, runs, steps, x, x, xStep, xJump, g, g + 16, 32, to0, to1);
 }
 
-function twoOfOneRow(
-  runs: i32, steps: i32, x: usize, xStep: usize, xJump: usize, g: usize, to0: usize, to1: usize,
-): void {
-  twoLines(false, true, runs, steps, x, x, xStep, xJump, g, g + 16, to0, to1);
+function twoShared(runs: i32, steps: i32, x: usize, xStep: usize, xJump: usize, g: usize, to0: usize, to1: usize): void {
+  twoLines(false, true, runs, steps, x, x, xStep, xJump, g, g + 16, 32, to0, to1);
 }
 
-function threeOfTwoRows(
-  runs: i32, steps: i32, x0: usize, x1: usize, xStep: usize, xJump: usize, g0: usize, g1: usize, to0: usize, to1: usize,
+/** Two lines of three taps. */
+export function threeTaps(
+  runs: i32, steps: i32, x0: usize, x1: usize, xStep: usize, xJump: usize, g0: usize, g1: usize, gStep: usize, to0: usize, to1: usize,
 ): void {
-  twoLines(true, false, runs, steps, x0, x1, xStep, xJump, g0, g1, to0, to1);
+  twoLines(true, false, runs, steps, x0, x1, xStep, xJump, g0, g1, gStep, to0, to1);
 }
 
-function twoOfTwoRows(
-  runs: i32, steps: i32, x0: usize, x1: usize, xStep: usize, xJump: usize, g0: usize, g1: usize, to0: usize, to1: usize,
+/** Two lines of two taps. */
+export function twoTaps(
+  runs: i32, steps: i32, x0: usize, x1: usize, xStep: usize, xJump: usize, g0: usize, g1: usize, gStep: usize, to0: usize, to1: usize,
 ): void {
-  twoLines(false, false, runs, steps, x0, x1, xStep, xJump, g0, g1, to0, to1);
+  twoLines(false, false, runs, steps, x0, x1, xStep, xJump, g0, g1, gStep, to0, to1);
 }
 
 /** Four images of `planes` planes of h x w into padded planes of rows x pitch pixels, whose borders are zero already. */
@@ -179,10 +178,10 @@ export function filterLanes(
           for (let rest = kw; rest > 0; ) {
             const taps = rest == 2 || rest == 4 ? 2 : 3;
             if (shared) {
-              if (taps == 3) threeOfOneRow(runs, wo, x0, xStep, xJump, column, to0, to1);
-              else twoOfOneRow(runs, wo, x0, xStep, xJump, column, to0, to1);
-            } else if (taps == 3) threeOfTwoRows(runs, wo, x0, x1, xStep, xJump, g0, g1, to0, to1);
-            else twoOfTwoRows(runs, wo, x0, x1, xStep, xJump, g0, g1, to0, to1);
+              if (taps == 3) threeShared(runs, wo, x0, xStep, xJump, column, to0, to1);
+              else twoShared(runs, wo, x0, xStep, xJump, column, to0, to1);
+            } else if (taps == 3) threeTaps(runs, wo, x0, x1, xStep, xJump, g0, g1, 32, to0, to1);
+            else twoTaps(runs, wo, x0, x1, xStep, xJump, g0, g1, 32, to0, to1);
             const bytes = <usize>taps * PIXEL;
             x0 += bytes;
             x1 += bytes;

@@ -98,9 +98,33 @@ function filterLaneBytes(s: ConvSizes): number {
   return s.n < 3 || sums > 1 << 18 || pixels > 1 << 18 ? 0 : ho * wo * 32 + sums + pixels;
 }
 
+/** Whether assembly/depthwise.ts does the work. */
+function isDepthwise(s: ConvSizes): boolean {
+  return s.groups === s.c && s.groups === s.o && s.kh * s.kw <= blockLength;
+}
+
+/** A plane with room for reads past its last row. */
+const planeBytes = (count: number): number => floatBytes(count + 16);
+
+function depthwiseDataBytes(s: ConvSizes, rows: number, pitch: number): number {
+  const filter = s.kh * s.kw;
+  const lists = floatBytes(s.strideH * s.strideW) + 2 * floatBytes(filter) + 16 * filter;
+  return lists + s.strideW * planeBytes(Math.ceil(s.w / s.strideW)) + planeBytes(rows * pitch);
+}
+
+function depthwiseFilterBytes(s: ConvSizes): number {
+  const [ho, wo] = outputPlane(s);
+  const blocks = Math.ceil(ho / Math.max(1, Math.floor(blockLength / wo)));
+  return 16 * (blocks * s.kh * s.kw + ho * wo + (s.h + 2 * s.paddingH) * (s.w + 2 * s.paddingW));
+}
+
 /** Working memory of the forward kernel. */
 export function forwardScratch(values: Sizes): number {
   const s = convSizes(values);
+  if (isDepthwise(s)) {
+    const plane = (s.h + 2 * s.paddingH) * Math.ceil((s.w + 2 * s.paddingW) / s.strideW) * s.strideW;
+    return floatBytes(s.kh * s.kw) + 16 * s.kh * s.kw + planeBytes(plane);
+  }
   const each = s.c / s.groups;
   const image = tileBytes + panelBytes + floatBytes(s.o + 4) + floatBytes(each * s.kh * s.kw) + paddedBytes(s);
   return Math.max(image, laneBytes(s, each, [s.h, s.w], s.o / s.groups, outputPlane(s)));
@@ -115,6 +139,7 @@ export function dataScratch(values: Sizes): number {
   const left = Math.floor(((s.kw - 1) * s.dilationW) / s.strideW);
   const rows = top + Math.max(ho, Math.floor((s.h - 1 + s.paddingH) / s.strideH) + 1);
   const columns = left + Math.max(wo, Math.floor((s.w - 1 + s.paddingW) / s.strideW) + 1);
+  if (isDepthwise(s)) return depthwiseDataBytes(s, rows, columns);
   const taps = each * s.kh * s.kw;
   const packed = floatBytes(taps) + floatBytes(taps * (rowsEach + 4));
   const image = tileBytes + panelBytes + packed + floatBytes(each * rows * columns);
@@ -125,6 +150,7 @@ export function dataScratch(values: Sizes): number {
 export function filterScratch(values: Sizes): number {
   const s = convSizes(values);
   const [ho, wo] = outputPlane(s);
+  if (isDepthwise(s) && s.dilationW === 1 && s.kw > 1) return depthwiseFilterBytes(s);
   const taps = (s.c / s.groups) * s.kh * s.kw;
   const sums = s.groups * Math.ceil(taps / 4) * Math.ceil(s.o / s.groups / 8) * tileBytes;
   return Math.max(floatBytes(taps + 4) + sums + ho * wo * 32 + paddedBytes(s), filterLaneBytes(s));
