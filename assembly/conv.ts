@@ -6,7 +6,8 @@ import { anyTapTile, anyTile, KC, mergeOne, MR, NR, STORE, tile, TILE_BYTES, UPD
 import { clear, copyPadded, neighbours, packPatches } from './image';
 import { packTransposed } from './packing';
 import { allFinite } from './lanes';
-import { depthwiseBackwardData, depthwiseBackwardFilter, depthwiseForward } from './depthwise';
+import { depthwiseBackwardData, depthwiseForward } from './depthwise';
+import { depthwiseBackwardFilter } from './depthwise-filter';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
@@ -83,6 +84,12 @@ function isDepthwise(c: i32, o: i32, kh: i32, kw: i32, groups: i32): bool {
   return groups == c && groups == o && kh * kw <= KC;
 }
 
+// @ts-ignore: decorator
+@inline
+function isDense(kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32): bool {
+  return kh == 3 && kw == 3 && strideH == 1 && strideW == 1 && dilationH == 1 && dilationW == 1;
+}
+
 export function conv2d_f32_forward(
   x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
   strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32, scratch: usize,
@@ -94,7 +101,8 @@ export function conv2d_f32_forward(
     const rows = h + 2 * paddingH, pitch = phasePitch(w + 2 * paddingW, strideW), taps = scratch;
     listTaps(taps, 1, kh, kw, rows, pitch, strideW, dilationH, dilationW);
     depthwiseForward(
-      x, weight, bias, y, n, c, h, w, k, ho, wo, strideH, strideW, paddingH, paddingW, rows, pitch, taps, taps + floats(k),
+      x, weight, bias, y, n, c, h, w, k, ho, wo, strideH, strideW, paddingH, paddingW, rows, pitch,
+      isDense(kh, kw, strideH, strideW, dilationH, dilationW) && ho > 1, taps, taps + floats(k),
     );
     return;
   }
@@ -175,7 +183,7 @@ export function conv2d_f32_backward_data(
   if (isDepthwise(c, o, kh, kw, groups)) {
     depthwiseBackwardData(
       gradY, weight, gradX, n, c, h, w, kh, kw, ho, wo, strideH, strideW, paddingH, paddingW, dilationH, dilationW,
-      top, left, rows, pitch, scratch,
+      top, left, rows, pitch, isDense(kh, kw, strideH, strideW, dilationH, dilationW) && h > 1, scratch,
     );
     return;
   }

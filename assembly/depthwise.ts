@@ -1,10 +1,8 @@
-// Depthwise convolution: every channel has one filter of its own. Forward and backward-data take four neighbouring positions of a plane as a vector;
-// the filter gradient, whose sums run along positions, takes four planes. Contracts: kernels/conv.ts.
-import { KC, zeros } from './tile';
-import { clear, copyPadded } from './image';
+// Depthwise convolution: every channel has one filter of its own. Forward and backward-data take four neighbouring positions of a plane as a vector.
+// The filter gradient: depthwise-filter.ts. Contracts: kernels/conv.ts.
+import { zeros } from './tile';
+import { clear, copyPadded, copyRow } from './image';
 import { spread } from './lanes';
-import { packTransposed } from './packing';
-import { threeTaps, twoTaps } from './filter-lanes';
 
 /** Rounds bytes up so that what follows is aligned to a vector, with room for reads past the last row of a plane. */
 // @ts-ignore: decorator
@@ -22,7 +20,7 @@ function floats(count: i32): usize {
 /** The sum of one tap more: four positions. */
 // @ts-ignore: decorator
 @inline
-function plus(sum: v128, weight: v128, x: v128): v128 {
+export function plus(sum: v128, weight: v128, x: v128): v128 {
   return f32x4.add(sum, f32x4.mul(weight, x));
 }
 
@@ -39,105 +37,148 @@ function storeUpTo(count: i32, to: usize, value: v128): void {
   if (count > 2) store<f32>(to, f32x4.extract_lane(value, 2), 8);
 }
 
-/** One vector of nine taps, whose offsets are at `taps`. */
+/**
+ * Two rows of `count` results of a 3x3 filter whose taps are neighbours. Rows r0 to r3 of the source follow one another in the order of the taps:
+ * r0 to r2 give the results at `to`, r1 to r3 those at `other`. `mirrored`: so do columns, from the right.
+ */
 // @ts-ignore: decorator
 @inline
-function nine(
-  taps: usize, from: usize, w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128, w8: v128,
-): v128 {
-  let sum = plus(f32x4.splat(0), w0, v128.load(from + load<usize>(taps)));
-  sum = plus(sum, w1, v128.load(from + load<usize>(taps, 4)));
-  sum = plus(sum, w2, v128.load(from + load<usize>(taps, 8)));
-  sum = plus(sum, w3, v128.load(from + load<usize>(taps, 12)));
-  sum = plus(sum, w4, v128.load(from + load<usize>(taps, 16)));
-  sum = plus(sum, w5, v128.load(from + load<usize>(taps, 20)));
-  sum = plus(sum, w6, v128.load(from + load<usize>(taps, 24)));
-  sum = plus(sum, w7, v128.load(from + load<usize>(taps, 28)));
-  return plus(sum, w8, v128.load(from + load<usize>(taps, 32)));
-}
-
-/** `count` neighbouring results of nine taps: the weights stay in registers. */
-function nineTaps(taps: usize, weights: usize, from: usize, count: i32, start: v128, to: usize): void {
+function twoDenseRows(
+  mirrored: bool, weights: usize, r0: usize, r1: usize, r2: usize, r3: usize, count: i32, start: v128, to: usize, other: usize,
+): void {
   const w0 = v128.load(weights), w1 = v128.load(weights, 16), w2 = v128.load(weights, 32);
   const w3 = v128.load(weights, 48), w4 = v128.load(weights, 64), w5 = v128.load(weights, 80);
   const w6 = v128.load(weights, 96), w7 = v128.load(weights, 112), w8 = v128.load(weights, 128);
   const whole = count >= 4;
   while (count > 0) {
-    // The last vector of a row starts earlier and computes some results again.
     if (count < 4 && whole) {
-      from -= <usize>(4 - count) << 2;
-      to -= <usize>(4 - count) << 2;
+      // The last vector of a row starts earlier and computes some results again.
+      const back = <usize>(4 - count) << 2;
+      r0 -= back;
+      r1 -= back;
+      r2 -= back;
+      r3 -= back;
+      to -= back;
+      other -= back;
       count = 4;
     }
-    const sum = nine(taps, from, w0, w1, w2, w3, w4, w5, w6, w7, w8);
-    storeUpTo(count, to, f32x4.add(start, sum));
-    from += 16;
+    let x = mirrored ? v128.load(r0, 8) : v128.load(r0);
+    let a = plus(f32x4.splat(0), w0, x);
+    a = plus(a, w1, v128.load(r0, 4));
+    a = plus(a, w2, mirrored ? v128.load(r0) : v128.load(r0, 8));
+    x = mirrored ? v128.load(r1, 8) : v128.load(r1);
+    a = plus(a, w3, x);
+    let b = plus(f32x4.splat(0), w0, x);
+    x = v128.load(r1, 4);
+    a = plus(a, w4, x);
+    b = plus(b, w1, x);
+    x = mirrored ? v128.load(r1) : v128.load(r1, 8);
+    a = plus(a, w5, x);
+    b = plus(b, w2, x);
+    x = mirrored ? v128.load(r2, 8) : v128.load(r2);
+    a = plus(a, w6, x);
+    b = plus(b, w3, x);
+    x = v128.load(r2, 4);
+    a = plus(a, w7, x);
+    b = plus(b, w4, x);
+    x = mirrored ? v128.load(r2) : v128.load(r2, 8);
+    a = plus(a, w8, x);
+    b = plus(b, w5, x);
+    b = plus(b, w6, mirrored ? v128.load(r3, 8) : v128.load(r3));
+    b = plus(b, w7, v128.load(r3, 4));
+    b = plus(b, w8, mirrored ? v128.load(r3) : v128.load(r3, 8));
+    storeUpTo(count, to, f32x4.add(start, a));
+    storeUpTo(count, other, f32x4.add(start, b));
+    r0 += 16;
+    r1 += 16;
+    r2 += 16;
+    r3 += 16;
     to += 16;
+    other += 16;
     count -= 4;
   }
 }
 
-/** `count` neighbouring results of `k` taps. */
-function anyTaps(k: i32, taps: usize, weights: usize, from: usize, count: i32, start: v128, to: usize): void {
-  const whole = count >= 4;
-  for (; count >= 16; count -= 16) {
-    let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0), s3 = f32x4.splat(0);
-    for (let tap = 0; tap < k; tap++) {
-      const at = from + load<usize>(taps + (<usize>tap << 2)), w = v128.load(weights + (<usize>tap << 4));
-      s0 = plus(s0, w, v128.load(at));
-      s1 = plus(s1, w, v128.load(at, 16));
+function denseRows(weights: usize, from: usize, step: usize, count: i32, start: v128, to: usize, other: usize): void {
+  const r1 = from + step, r2 = r1 + step;
+  twoDenseRows(false, weights, from, r1, r2, r2 + step, count, start, to, other);
+}
+
+/** Upwards and from the right: `from` is the source row that the lower of the two result rows starts with. */
+function mirroredRows(weights: usize, from: usize, step: usize, count: i32, to: usize, other: usize): void {
+  const r1 = from - step, r2 = r1 - step;
+  twoDenseRows(true, weights, from, r1, r2, r2 - step, count, f32x4.splat(0), to, other);
+}
+
+/** Results of `k` taps, whose offsets are listed: four, two or one vector. */
+// @ts-ignore: decorator
+@inline
+function block(vectors: i32, k: i32, taps: usize, weights: usize, from: usize, count: i32, start: v128, to: usize): void {
+  let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0), s3 = f32x4.splat(0);
+  for (; k > 0; k--) {
+    const at = from + load<usize>(taps), w = v128.load(weights);
+    taps += 4;
+    weights += 16;
+    s0 = plus(s0, w, v128.load(at));
+    if (vectors > 1) s1 = plus(s1, w, v128.load(at, 16));
+    if (vectors > 2) {
       s2 = plus(s2, w, v128.load(at, 32));
       s3 = plus(s3, w, v128.load(at, 48));
     }
-    v128.store(to, f32x4.add(start, s0));
-    v128.store(to, f32x4.add(start, s1), 16);
+  }
+  storeUpTo(count, to, f32x4.add(start, s0));
+  if (vectors > 1) v128.store(to, f32x4.add(start, s1), 16);
+  if (vectors > 2) {
     v128.store(to, f32x4.add(start, s2), 32);
     v128.store(to, f32x4.add(start, s3), 48);
-    from += 64;
-    to += 64;
-  }
-  while (count > 0) {
-    if (count < 4 && whole) {
-      from -= <usize>(4 - count) << 2;
-      to -= <usize>(4 - count) << 2;
-      count = 4;
-    }
-    let sum = f32x4.splat(0);
-    for (let tap = 0; tap < k; tap++) {
-      sum = plus(sum, v128.load(weights + (<usize>tap << 4)), v128.load(from + load<usize>(taps + (<usize>tap << 2))));
-    }
-    storeUpTo(count, to, f32x4.add(start, sum));
-    from += 16;
-    to += 16;
-    count -= 4;
   }
 }
 
-// @ts-ignore: decorator
-@inline
+/** `count` neighbouring results of `k` taps, whose offsets are listed. */
 function row(k: i32, taps: usize, weights: usize, from: usize, count: i32, start: v128, to: usize): void {
-  if (k == 9) nineTaps(taps, weights, from, count, start, to);
-  else anyTaps(k, taps, weights, from, count, start, to);
+  const each = count >= 16 ? 16 : count >= 8 ? 8 : 4;
+  const whole = count >= 4;
+  while (count > 0) {
+    // The last vectors of a row start earlier and compute some results again.
+    if (count < each && whole) {
+      from -= <usize>(each - count) << 2;
+      to -= <usize>(each - count) << 2;
+      count = each;
+    }
+    if (each == 16) block(4, k, taps, weights, from, 4, start, to);
+    else if (each == 8) block(2, k, taps, weights, from, 4, start, to);
+    else block(1, k, taps, weights, from, count, start, to);
+    from += <usize>each << 2;
+    to += <usize>each << 2;
+    count -= each;
+  }
 }
 
-/** y of `n` images; `taps` lists the offsets of the filter in a padded plane of rows x pitch. */
+/**
+ * y of `n` images; `taps` lists the offsets of the filter in a padded plane of rows x pitch. `dense`: a 3x3 filter with stride and dilation 1 and
+ * more than one row of results.
+ */
 export function depthwiseForward(
   x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, k: i32, ho: i32, wo: i32,
-  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, rows: i32, pitch: i32, taps: usize, scratch: usize,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, rows: i32, pitch: i32, dense: bool, taps: usize, scratch: usize,
 ): void {
-  const weights = scratch, padded = weights + (<usize>k << 4);
+  const weights = scratch, yRow = <usize>wo << 2, step = <usize>pitch << 2, padded = weights + (<usize>k << 4);
   clear(padded, rows * pitch);
   for (let image = 0; image < n; image++) {
     for (let channel = 0; channel < c; channel++) {
       copyPadded(x, 1, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
       for (let tap = 0; tap < k; tap++) spread(weights + (<usize>tap << 4), load<f32>(weight + (<usize>(channel * k + tap) << 2)));
       const start = v128.load32_splat(bias ? bias + (<usize>channel << 2) : zeros);
-      let from = padded;
-      for (let p = 0; p < ho; p++) {
-        row(k, taps, weights, from, wo, start, y);
-        from += <usize>(strideH * pitch) << 2;
-        y += <usize>wo << 2;
+      for (let p = 0; p < ho; p += dense ? 2 : 1) {
+        if (dense) {
+          // Of an odd number of rows, the last but one is computed twice.
+          const first = min(p, ho - 2), to = y + <usize>first * yRow;
+          denseRows(weights, padded + <usize>first * step, step, wo, start, to, to + yRow);
+        } else {
+          row(k, taps, weights, padded + <usize>(p * strideH) * step, wo, start, y + <usize>p * yRow);
+        }
       }
+      y += <usize>ho * yRow;
       x += <usize>(h * w) << 2;
     }
   }
@@ -173,14 +214,56 @@ function interleave(even: usize, odd: usize, w: i32, to: usize): void {
 }
 
 /**
+ * Two rows of pixels of a 3x3 filter with stride 2: `count` positions of gradY from `g` on, whose rows are `step` apart, give twice as many pixels
+ * at `even` (rows that taps 0 and 2 meet) and `odd` (those that tap 1 meets). Rounded up to whole vectors.
+ */
+function strideTwoRows(weights: usize, g: usize, step: usize, count: i32, even: usize, odd: usize): void {
+  const above = g - step;
+  const w0 = v128.load(weights), w1 = v128.load(weights, 16), w2 = v128.load(weights, 32);
+  const w3 = v128.load(weights, 48), w4 = v128.load(weights, 64), w5 = v128.load(weights, 80);
+  const w6 = v128.load(weights, 96), w7 = v128.load(weights, 112), w8 = v128.load(weights, 128);
+  const zero = f32x4.splat(0);
+  for (let at: usize = 0; count > 0; count -= 4) {
+    const here = v128.load(g + at), before = v128.load(g + at - 4);
+    let a = plus(plus(zero, w3, here), w5, before), b = plus(zero, w4, here);
+    v128.store(odd, v128.shuffle<f32>(a, b, 0, 4, 1, 5));
+    v128.store(odd, v128.shuffle<f32>(a, b, 2, 6, 3, 7), 16);
+    const up = v128.load(above + at);
+    a = plus(plus(plus(zero, w0, here), w2, before), w6, up);
+    a = plus(a, w8, v128.load(above + at - 4));
+    b = plus(plus(zero, w1, here), w7, up);
+    v128.store(even, v128.shuffle<f32>(a, b, 0, 4, 1, 5));
+    v128.store(even, v128.shuffle<f32>(a, b, 2, 6, 3, 7), 16);
+    at += 16;
+    even += 32;
+    odd += 32;
+  }
+}
+
+/** A plane of pixels by `strideTwoRows`; `g` is the first position of gradY inside its padding. */
+function strideTwoPlane(
+  weights: usize, g: usize, pitch: i32, h: i32, w: i32, paddingH: i32, paddingW: i32, lines: usize, to: usize,
+): void {
+  const even = lines, odd = lines + floats(w + paddingW + 8), step = <usize>pitch << 2, toRow = <usize>w << 2;
+  // Pixel row y is line 2 m + 0 or 1, less the padding.
+  for (let m = paddingH / 2; m <= (h - 1 + paddingH) / 2; m++) {
+    strideTwoRows(weights, g + <usize>m * step, step, (w - 1 + paddingW) / 2 + 1, even, odd);
+    const y = 2 * m - paddingH;
+    if (y >= 0) copyRow(even + (<usize>paddingW << 2), to + <usize>y * toRow, w);
+    if (y + 1 < h) copyRow(odd + (<usize>paddingW << 2), to + <usize>(y + 1) * toRow, w);
+  }
+}
+
+/**
  * gradX of `n` images: each of the strideH * strideW phases of pixels has its own taps (see conv.ts), a row of a phase is a stride-1 convolution of
  * gradY, and the phases of a row are interleaved.
  */
 export function depthwiseBackwardData(
   gradY: usize, weight: usize, gradX: usize, n: i32, c: i32, h: i32, w: i32, kh: i32, kw: i32, ho: i32, wo: i32, strideH: i32, strideW: i32,
-  paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, top: i32, left: i32, rows: i32, pitch: i32, scratch: usize,
+  paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, top: i32, left: i32, rows: i32, pitch: i32, dense: bool, scratch: usize,
 ): void {
-  const filter = kh * kw, lineBytes = planeBytes((w + strideW - 1) / strideW);
+  const filter = kh * kw, lineBytes = planeBytes(w + paddingW);
+  const halved = kh == 3 && kw == 3 && strideH == 2 && strideW == 2 && dilationH == 1 && dilationW == 1;
   // Per phase: its number of taps; then all taps phase by phase: offsets in gradY, and places in the filter.
   const counts = scratch, taps = counts + floats(strideH * strideW), places = taps + floats(filter), weights = places + floats(filter);
   const lines = weights + (<usize>filter << 4), padded = lines + <usize>strideW * lineBytes;
@@ -200,8 +283,23 @@ export function depthwiseBackwardData(
   for (let image = 0; image < n; image++) {
     for (let channel = 0; channel < c; channel++) {
       copyPadded(gradY, 1, ho, wo, padded, rows, pitch, top, left, 1);
-      for (let tap = 0; tap < listed; tap++) spread(weights + (<usize>tap << 4), load<f32>(weight + load<usize>(places + (<usize>tap << 2))));
-      for (let y = 0; y < h; y++) {
+      for (let tap = 0; tap < listed; tap++) {
+        const place = halved ? <usize>tap << 2 : load<usize>(places + (<usize>tap << 2));
+        spread(weights + (<usize>tap << 4), load<f32>(weight + place));
+      }
+      if (dense) {
+        const step = <usize>pitch << 2, to = <usize>w << 2;
+        for (let y = 0; y < h; y += 2) {
+          const first = min(y, h - 2), at = gradX + <usize>first * to;
+          const from = padded + <usize>(first + 1 + top + paddingH) * step + (<usize>(left + paddingW - 2) << 2);
+          mirroredRows(weights, from, step, w, at + to, at);
+        }
+        gradX += <usize>h * to;
+      } else if (halved) {
+        const start = padded + (<usize>(top * pitch + left) << 2);
+        strideTwoPlane(weights, start, pitch, h, w, paddingH, paddingW, lines, gradX);
+        gradX += <usize>(h * w) << 2;
+      } else for (let y = 0; y < h; y++) {
         const rh = (y + paddingH) % strideH, line = padded + (<usize>((top + (y + paddingH) / strideH) * pitch + left) << 2);
         let first = 0;
         for (let phase = 0; phase < rh * strideW; phase++) first += load<i32>(counts + (<usize>phase << 2));
@@ -222,110 +320,5 @@ export function depthwiseBackwardData(
       gradY += <usize>(ho * wo) << 2;
     }
     weight -= <usize>(c * filter) << 2;
-  }
-}
-
-/** Sums of three by three taps over `runs` x `steps` positions of four planes, stored at `to`; image rows at `x0`, `x1` and `x2`. */
-function nineSums(runs: i32, steps: i32, x0: usize, x1: usize, x2: usize, xStep: usize, xJump: usize, g: usize, to: usize): void {
-  let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0);
-  let s3 = f32x4.splat(0), s4 = f32x4.splat(0), s5 = f32x4.splat(0);
-  let s6 = f32x4.splat(0), s7 = f32x4.splat(0), s8 = f32x4.splat(0);
-  do {
-    let left = steps;
-    do {
-      const gradient = v128.load(g);
-      g += 16;
-      s0 = plus(s0, gradient, v128.load(x0));
-      s1 = plus(s1, gradient, v128.load(x0, 16));
-      s2 = plus(s2, gradient, v128.load(x0, 32));
-      x0 += xStep;
-      s3 = plus(s3, gradient, v128.load(x1));
-      s4 = plus(s4, gradient, v128.load(x1, 16));
-      s5 = plus(s5, gradient, v128.load(x1, 32));
-      x1 += xStep;
-      s6 = plus(s6, gradient, v128.load(x2));
-      s7 = plus(s7, gradient, v128.load(x2, 16));
-      s8 = plus(s8, gradient, v128.load(x2, 32));
-      x2 += xStep;
-    } while (--left);
-    x0 += xJump;
-    x1 += xJump;
-    x2 += xJump;
-  } while (--runs);
-  v128.store(to, s0);
-  v128.store(to, s1, 16);
-  v128.store(to, s2, 32);
-  v128.store(to, s3, 48);
-  v128.store(to, s4, 64);
-  v128.store(to, s5, 80);
-  v128.store(to, s6, 96);
-  v128.store(to, s7, 112);
-  v128.store(to, s8, 128);
-}
-
-/** The block sums of four planes, `taps` vectors of them at `to`. */
-function blockSums(
-  runs: i32, wo: i32, kh: i32, kw: i32, x: usize, xStep: usize, xJump: usize, tapRow: usize, g: usize, to: usize,
-): void {
-  if (kh == 3 && kw == 3) {
-    nineSums(runs, wo, x, x + tapRow, x + 2 * tapRow, xStep, xJump, g, to);
-    return;
-  }
-  for (let i = 0; i < kh; i += 2) {
-    // An odd last row is summed twice.
-    const other = min(i + 1, kh - 1);
-    let x0 = x + <usize>i * tapRow, x1 = x + <usize>other * tapRow;
-    let to0 = to + (<usize>(i * kw) << 4), to1 = to + (<usize>(other * kw) << 4);
-    for (let rest = kw; rest > 0; ) {
-      const taps = rest == 2 || rest == 4 ? 2 : 3;
-      if (taps == 3) threeTaps(runs, wo, x0, x1, xStep, xJump, g, g, 16, to0, to1);
-      else twoTaps(runs, wo, x0, x1, xStep, xJump, g, g, 16, to0, to1);
-      const bytes = <usize>taps << 4;
-      x0 += bytes;
-      x1 += bytes;
-      to0 += bytes;
-      to1 += bytes;
-      rest -= taps;
-    }
-  }
-}
-
-/** gradWeight summed over `n` images, four planes at a time; the block sums enter plane by plane, so images in order. */
-export function depthwiseBackwardFilter(
-  x: usize, gradY: usize, gradWeight: usize, n: i32, c: i32, h: i32, w: i32, kh: i32, kw: i32, ho: i32, wo: i32,
-  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, scratch: usize,
-): void {
-  const rows = h + 2 * paddingH, pitch = w + 2 * paddingW, positions = ho * wo, k = kh * kw, planes = n * c;
-  const blockRows = max(1, KC / wo), blocks = (ho + blockRows - 1) / blockRows;
-  const sums = scratch, columns = sums + (<usize>(blocks * k) << 4), padded = columns + (<usize>positions << 4);
-  clear(padded, 4 * rows * pitch);
-  clear(gradWeight, c * k);
-  const xStep = <usize>strideW << 4, xRow = <usize>(strideH * pitch) << 4, xJump = xRow - <usize>wo * xStep;
-  for (let plane = 0; plane < planes; plane += 4) {
-    const lanes = min(4, planes - plane);
-    let from = x + (<usize>(plane * h * w) << 2), to = padded + (<usize>(paddingH * pitch + paddingW) << 4);
-    for (let y = 0; y < h; y++) {
-      packTransposed(from, <usize>(h * w) << 2, lanes, w, to, 16);
-      from += <usize>w << 2;
-      to += <usize>pitch << 4;
-    }
-    packTransposed(gradY + (<usize>(plane * positions) << 2), <usize>positions << 2, lanes, positions, columns, 16);
-    for (let block = 0; block < blocks; block++) {
-      const first = block * blockRows;
-      blockSums(
-        min(blockRows, ho - first), wo, kh, kw, padded + <usize>first * xRow, xStep, xJump, <usize>(dilationH * pitch) << 4,
-        columns + (<usize>(first * wo) << 4), sums + (<usize>(block * k) << 4),
-      );
-    }
-    for (let lane = 0; lane < lanes; lane++) {
-      const gradient = gradWeight + (<usize>((plane + lane) % c * k) << 2);
-      for (let block = 0; block < blocks; block++) {
-        const from = sums + (<usize>(block * k) << 4) + (<usize>lane << 2);
-        for (let tap = 0; tap < k; tap++) {
-          const at = gradient + (<usize>tap << 2);
-          store<f32>(at, load<f32>(at) + load<f32>(from + (<usize>tap << 4)));
-        }
-      }
-    }
   }
 }

@@ -28,7 +28,7 @@ export function copyPadded(
 }
 
 /** `memory.copy` calls out of the compiled code, which costs more than a short row. */
-function copyRow(from: usize, to: usize, count: i32): void {
+export function copyRow(from: usize, to: usize, count: i32): void {
   for (; count >= 4; count -= 4) {
     v128.store(to, v128.load(from));
     from += 16;
@@ -41,9 +41,29 @@ function copyRow(from: usize, to: usize, count: i32): void {
   }
 }
 
+/** Eight floats at a time: those at even places to `even`, the others to `odd`. */
+function copyPairs(from: usize, eights: i32, even: usize, odd: usize): void {
+  for (; eights > 0; eights--) {
+    const a = v128.load(from), b = v128.load(from, 16);
+    v128.store(even, v128.shuffle<f32>(a, b, 0, 2, 4, 6));
+    v128.store(odd, v128.shuffle<f32>(a, b, 1, 3, 5, 7));
+    from += 32;
+    even += 16;
+    odd += 16;
+  }
+}
+
 function copyRowByPhase(from: usize, row: usize, count: i32, left: i32, phases: i32, phaseBytes: usize): void {
   let phase = left % phases;
   let to = row + <usize>phase * phaseBytes + (<usize>(left / phases) << 2);
+  if (phases == 2) {
+    const other = phase ? to - phaseBytes + 4 : to + phaseBytes;
+    const pairs = count >> 3;
+    copyPairs(from, pairs, to, other);
+    from += <usize>pairs << 5;
+    to += <usize>pairs << 4;
+    count &= 7;
+  }
   for (; count > 0; count--) {
     store<f32>(to, load<f32>(from));
     from += 4;

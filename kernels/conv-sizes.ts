@@ -109,7 +109,7 @@ const planeBytes = (count: number): number => floatBytes(count + 16);
 function depthwiseDataBytes(s: ConvSizes, rows: number, pitch: number): number {
   const filter = s.kh * s.kw;
   const lists = floatBytes(s.strideH * s.strideW) + 2 * floatBytes(filter) + 16 * filter;
-  return lists + s.strideW * planeBytes(Math.ceil(s.w / s.strideW)) + planeBytes(rows * pitch);
+  return lists + s.strideW * planeBytes(s.w + s.paddingW) + planeBytes(rows * pitch);
 }
 
 function depthwiseFilterBytes(s: ConvSizes): number {

@@ -1,0 +1,111 @@
+// The filter gradient of a depthwise convolution: its sums run along positions, so the lanes of a vector are four planes. Contract: kernels/conv.ts.
+import { KC } from './tile';
+import { clear } from './image';
+import { packTransposed } from './packing';
+import { threeTaps, twoTaps } from './filter-lanes';
+import { plus } from './depthwise';
+
+/** Sums of three by three taps over `runs` x `steps` positions of four planes, stored at `to`; image rows at `x0`, `x1` and `x2`. */
+function nineSums(runs: i32, steps: i32, x0: usize, x1: usize, x2: usize, xStep: usize, xJump: usize, g: usize, to: usize): void {
+  let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0);
+  let s3 = f32x4.splat(0), s4 = f32x4.splat(0), s5 = f32x4.splat(0);
+  let s6 = f32x4.splat(0), s7 = f32x4.splat(0), s8 = f32x4.splat(0);
+  do {
+    let left = steps;
+    do {
+      const gradient = v128.load(g);
+      g += 16;
+      s0 = plus(s0, gradient, v128.load(x0));
+      s1 = plus(s1, gradient, v128.load(x0, 16));
+      s2 = plus(s2, gradient, v128.load(x0, 32));
+      x0 += xStep;
+      s3 = plus(s3, gradient, v128.load(x1));
+      s4 = plus(s4, gradient, v128.load(x1, 16));
+      s5 = plus(s5, gradient, v128.load(x1, 32));
+      x1 += xStep;
+      s6 = plus(s6, gradient, v128.load(x2));
+      s7 = plus(s7, gradient, v128.load(x2, 16));
+      s8 = plus(s8, gradient, v128.load(x2, 32));
+      x2 += xStep;
+    } while (--left);
+    x0 += xJump;
+    x1 += xJump;
+    x2 += xJump;
+  } while (--runs);
+  v128.store(to, s0);
+  v128.store(to, s1, 16);
+  v128.store(to, s2, 32);
+  v128.store(to, s3, 48);
+  v128.store(to, s4, 64);
+  v128.store(to, s5, 80);
+  v128.store(to, s6, 96);
+  v128.store(to, s7, 112);
+  v128.store(to, s8, 128);
+}
+
+/** The block sums of four planes, `taps` vectors of them at `to`. */
+function blockSums(
+  runs: i32, wo: i32, kh: i32, kw: i32, x: usize, xStep: usize, xJump: usize, tapRow: usize, g: usize, to: usize,
+): void {
+  if (kh == 3 && kw == 3) {
+    nineSums(runs, wo, x, x + tapRow, x + 2 * tapRow, xStep, xJump, g, to);
+    return;
+  }
+  for (let i = 0; i < kh; i += 2) {
+    // An odd last row is summed twice.
+    const other = min(i + 1, kh - 1);
+    let x0 = x + <usize>i * tapRow, x1 = x + <usize>other * tapRow;
+    let to0 = to + (<usize>(i * kw) << 4), to1 = to + (<usize>(other * kw) << 4);
+    for (let rest = kw; rest > 0; ) {
+      const taps = rest == 2 || rest == 4 ? 2 : 3;
+      if (taps == 3) threeTaps(runs, wo, x0, x1, xStep, xJump, g, g, 16, to0, to1);
+      else twoTaps(runs, wo, x0, x1, xStep, xJump, g, g, 16, to0, to1);
+      const bytes = <usize>taps << 4;
+      x0 += bytes;
+      x1 += bytes;
+      to0 += bytes;
+      to1 += bytes;
+      rest -= taps;
+    }
+  }
+}
+
+/** gradWeight summed over `n` images, four planes at a time; the block sums enter plane by plane, so images in order. */
+export function depthwiseBackwardFilter(
+  x: usize, gradY: usize, gradWeight: usize, n: i32, c: i32, h: i32, w: i32, kh: i32, kw: i32, ho: i32, wo: i32,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, scratch: usize,
+): void {
+  const rows = h + 2 * paddingH, pitch = w + 2 * paddingW, positions = ho * wo, k = kh * kw, planes = n * c;
+  const blockRows = max(1, KC / wo), blocks = (ho + blockRows - 1) / blockRows;
+  const sums = scratch, columns = sums + (<usize>(blocks * k) << 4), padded = columns + (<usize>positions << 4);
+  clear(padded, 4 * rows * pitch);
+  clear(gradWeight, c * k);
+  const xStep = <usize>strideW << 4, xRow = <usize>(strideH * pitch) << 4, xJump = xRow - <usize>wo * xStep;
+  for (let plane = 0; plane < planes; plane += 4) {
+    const lanes = min(4, planes - plane);
+    let from = x + (<usize>(plane * h * w) << 2), to = padded + (<usize>(paddingH * pitch + paddingW) << 4);
+    for (let y = 0; y < h; y++) {
+      packTransposed(from, <usize>(h * w) << 2, lanes, w, to, 16);
+      from += <usize>w << 2;
+      to += <usize>pitch << 4;
+    }
+    packTransposed(gradY + (<usize>(plane * positions) << 2), <usize>positions << 2, lanes, positions, columns, 16);
+    for (let block = 0; block < blocks; block++) {
+      const first = block * blockRows;
+      blockSums(
+        min(blockRows, ho - first), wo, kh, kw, padded + <usize>first * xRow, xStep, xJump, <usize>(dilationH * pitch) << 4,
+        columns + (<usize>(first * wo) << 4), sums + (<usize>(block * k) << 4),
+      );
+    }
+    for (let lane = 0; lane < lanes; lane++) {
+      const gradient = gradWeight + (<usize>((plane + lane) % c * k) << 2);
+      for (let block = 0; block < blocks; block++) {
+        const from = sums + (<usize>(block * k) << 4) + (<usize>lane << 2);
+        for (let tap = 0; tap < k; tap++) {
+          const at = gradient + (<usize>tap << 2);
+          store<f32>(at, load<f32>(at) + load<f32>(from + (<usize>tap << 4)));
+        }
+      }
+    }
+  }
+}
