@@ -290,7 +290,7 @@ class LiveEngine implements Engine {
         if (loop === undefined) return;
         loop.blocks.reassign(command.owners);
         this.source.ownersChanged?.(loop.blocks);
-        if (loop.entered) loop.recoveringEpoch = loop.blocks.epoch;
+        if (!loop.entered) loop.floor = iterationOf(loop);
         loop.entered = true;
         return this.events.emit({
           event: 'reassigned',
@@ -377,8 +377,8 @@ class LiveEngine implements Engine {
     worker.busy++;
     this.touch(worker);
     const { epoch } = blocks;
-    const recovering = loop.recoveringEpoch === epoch;
-    worker.carried.send({ type: 'enterLoop', job, epoch, owners: blocks.owners(), units, recovering, inputs });
+    const owners = blocks.owners();
+    worker.carried.send({ type: 'enterLoop', job, epoch, owners, units, floor: loop.floor, inputs });
   }
 
   /** All units stand at the limit: the end of the advance, or the place where units move before it goes on. */

@@ -17,8 +17,8 @@ export interface LiveLoop {
   readonly reports: ReportRing;
   /** Whether workers have entered since the loop last stood. */
   entered: boolean;
-  /** The last epoch that began because units had lost their owner. */
-  recoveringEpoch: number;
+  /** The iteration at which all units stood when workers entered. */
+  floor: number;
   /** The `advance` that is running. */
   pending: PendingAdvance | null;
   /** Why it ended, if it failed. */
@@ -67,7 +67,7 @@ export function createLiveLoop(id: number, given: LoopSpec, hasData: boolean): L
     blocks,
     reports: new ReportRing(blocks.handles.reports),
     entered: false,
-    recoveringEpoch: -1,
+    floor: spec.startIteration,
     pending: null,
     failed: null,
     progressSeen: '',

@@ -52,8 +52,8 @@ export type ToWorker =
       readonly owners: readonly number[];
       /** The units of this worker. */
       readonly units: readonly number[];
-      /** Units have lost their owner in the middle of an advance. */
-      readonly recovering: boolean;
+      /** The iteration at which all units last stood together: nobody is behind it. */
+      readonly floor: number;
       /** What the units that are new to this worker need. */
       readonly inputs: readonly { readonly unit: number; readonly input: unknown }[];
     }

@@ -166,7 +166,7 @@ class Run {
         losses = this.snapshot.iteration > last ? 1 : losses + 1;
         last = this.snapshot.iteration;
         if (!isStateLost(thrown) || losses >= MAX_LOSSES) throw thrown;
-        const message = `too many workers were lost at once: going on from iteration ${last}${path === null ? '' : `, ${path}`}`;
+        const message = `too many workers were lost at once: going on from iteration ${last}`;
         this.report({ event: 'warning', message });
       } finally {
         await loop.close();

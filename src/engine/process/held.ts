@@ -61,11 +61,12 @@ export class HeldVersions {
     return to >= from ? from : to + 1;
   }
 
-  /** The newest version at which all these blocks are there, or -1. */
-  newestOfAll(blocks: readonly string[], unit: number): number {
-    const ofSlots = blocks.filter((block) => this.specs[block]!.slots > 1);
-    const version = Math.min(...ofSlots.map((block) => this.newest(block, unit)));
-    return blocks.every((block) => this.has(block, unit, version)) ? version : -1;
+  /** The newest version at which a unit's part of `main`, and of all blocks that go with it, is there, or -1. Parts without bytes need not come. */
+  newestOfAll(main: string, others: readonly string[], unit: number): number {
+    const some = others.filter((block) => this.specs[block]!.unitBytes[unit]! > 0);
+    const ofSlots = some.filter((block) => this.specs[block]!.slots > 1);
+    const version = Math.min(this.newest(main, unit), ...ofSlots.map((block) => this.newest(block, unit)));
+    return [main, ...some].every((block) => this.has(block, unit, version)) ? version : -1;
   }
 
   private range(block: string, unit: number): Range {

@@ -69,7 +69,7 @@ export class LocalLoop {
 
   /** What this worker has of a unit; for unit 0 also what iterations from `firstLine` on have reported. */
   holdings(unit: number, firstLine: number): Holdings {
-    const state = this.held.newestOfAll(this.stateBlocks, unit);
+    const state = this.held.newestOfAll(this.main, this.stateBlocks, unit);
     const lines: number[][] = [];
     if (unit === 0)
       for (let iteration = firstLine; iteration < state; iteration++) lines.push(this.reports.read(iteration));
@@ -77,16 +77,15 @@ export class LocalLoop {
   }
 
   /**
-   * Makes this worker's tables say that a unit's whole state is there at `version`; what phases write besides is not. `again`: its last iteration is
-   * done again up to the last phase, for others who need what it wrote.
+   * Makes this worker's tables say that a unit's whole state is there at `version`; what phases write besides is not: they go on from `from`.
    */
-  takeOver(unit: number, version: number, again: boolean): void {
+  takeOver(unit: number, version: number, from: number): void {
     this.forgetRanges(unit);
     for (const { writes } of this.phases) {
       if (writes === this.main) {
         this.blocks.setVersion(writes, unit, version);
       } else {
-        this.blocks.setVersion(writes, unit, again ? Math.max(this.startIteration, version - 1) : version);
+        this.blocks.setVersion(writes, unit, from);
         this.held.drop(writes, unit);
       }
     }
@@ -113,7 +112,8 @@ export class LocalLoop {
     for (const [name, { isPrivate, unitBytes }] of Object.entries(specs)) {
       if (!isPrivate) continue;
       owners.forEach((owner, unit) => {
-        if (owner === NOBODY || owner === worker || mirrorOf(owners, owner) !== worker) return;
+        if (owner === NOBODY || owner === worker || unitBytes[unit] === 0) return;
+        if (mirrorOf(owners, owner) !== worker) return;
         const ranges = [{ offsetBytes: 0, lengthBytes: unitBytes[unit]! }];
         wants.push({ block: name, unit, owner, ranges, from: this.held.newest(name, unit) + 1 });
       });

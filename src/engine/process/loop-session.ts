@@ -88,13 +88,13 @@ export class LoopSession {
       clearInterval(alive);
     }
     const { job } = this;
-    const { epoch, owners, units } = message;
+    const { epoch, owners, units, floor } = message;
     const inputs = [...this.inputs].map(([unit, input]) => ({ unit, input }));
     this.inputs.clear();
     const back = new Promise<void>((resolve) => {
       this.returned = resolve;
     });
-    this.links.toThread({ type: 'enterLoop', job, epoch, owners, units, recovering: false, inputs });
+    this.links.toThread({ type: 'enterLoop', job, epoch, owners, units, floor, inputs });
     await back;
   }
 

@@ -14,7 +14,7 @@ import type { LocalLoop } from './local-loop.ts';
 export async function takeOverUnit(
   loop: LocalLoop,
   unit: number,
-  { epoch, versions, recovering }: EnterMessage,
+  { epoch, versions, floor }: EnterMessage,
   exchange: Exchange,
 ): Promise<void> {
   const firstLine = Math.max(versions[unit]!, loop.startIteration);
@@ -41,8 +41,8 @@ export async function takeOverUnit(
       tried.add(best.peer); // gone meanwhile: ask again
       continue;
     }
-    // Who is one iteration behind may need what this unit wrote in its last one.
-    loop.takeOver(unit, state, recovering && state === seen);
+    // Who is one iteration behind may need what this unit wrote in its last one: then that is done again.
+    loop.takeOver(unit, state, state === seen ? Math.max(floor, state - 1) : state);
     if (unit === 0) loop.reportFrom(firstLine, linesOf(best.has, firstLine));
     return;
   }
@@ -65,9 +65,10 @@ async function fetchState(
     const ranges = [{ offsetBytes: 0, lengthBytes: specs[block]!.unitBytes[unit]! }];
     return exchange.get(loop, { block, unit, owner, ranges, from });
   };
-  const arrived = await Promise.all(loop.stateBlocks.map((block) => get(block, version)));
+  const blocks = loop.stateBlocks.filter((block) => block === loop.main || specs[block]!.unitBytes[unit]! > 0);
+  const arrived = await Promise.all(blocks.map((block) => get(block, version)));
   if (!arrived.every(Boolean)) return false;
-  for (const block of loop.stateBlocks) loop.held.add(block, unit, version);
+  for (const block of blocks) loop.held.add(block, unit, version);
   const older = await get(loop.main, version - 1);
   if (older) loop.held.addOlder(loop.main, unit, version - 1);
   return true;
