@@ -1,6 +1,6 @@
 /** @file What the driver remembers of caches: which partitions of a cache step are kept, and where. */
 import type { Engine } from '../engine/engine.ts';
-import type { Columns, Schema } from './columns.ts';
+import { type Columns, type Schema, shareColumns } from './columns.ts';
 import type { CacheEntry, CacheLookup, CacheStep, Plan } from './plan.ts';
 
 // Columns are shared memory and serve every engine; a heap cache belongs to one engine's workers. Both go when nobody holds the step any more.
@@ -32,9 +32,8 @@ export function cachedColumns(step: CacheStep, partition: number): Columns | und
 
 /** Remembers a partition that is kept as columns. */
 export function keepColumns(step: CacheStep, partition: number, columns: Columns): void {
-  const known = columnCaches.get(step);
-  if (known === undefined) columnCaches.set(step, new Map([[partition, columns]]));
-  else known.set(partition, columns);
+  const known = columnCaches.get(step) ?? new Map<number, Columns>();
+  columnCaches.set(step, known.set(partition, shareColumns(columns)));
 }
 
 /** Remembers a partition that is kept in the heap of a worker. */

@@ -280,6 +280,21 @@ export class ColumnsBuilder {
   }
 }
 
+/** The same columns in shared memory: those that have come from another process need not be there. */
+export function shareColumns(columns: Columns): Columns {
+  const fields: Record<string, Column> = {};
+  for (const [name, column] of Object.entries(columns.fields)) {
+    const { dtype, data } = column;
+    if (data.buffer instanceof SharedArrayBuffer) fields[name] = column;
+    else {
+      const shared = sharedArray(dtype, data.length);
+      shared.set(data as Uint8Array);
+      fields[name] = { ...column, data: shared };
+    }
+  }
+  return { count: columns.count, fields };
+}
+
 function sharedArray(dtype: DType, length: number): NumericArray {
   const Constructor: new (buffer: ArrayBufferLike) => NumericArray = arrayConstructor[dtype];
   return new Constructor(new SharedArrayBuffer(length * bytesPerElement[dtype]));

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inline, threads } from 'shoal/engine';
+import { inline, processes, threads } from 'shoal/engine';
 import type { KillCounts } from 'shoal/train';
 import { afterAll, describe, expect, it } from 'vitest';
 import { withEngine } from '../engine/engines.ts';
@@ -37,6 +37,37 @@ describe('the reference run has the golden hash', () => {
       expect(last).toMatchObject({ driverParameterBytes: 0, sampleBytesCrossed: 0, referenceKernelCalls: 0 });
       const iterations = events.filter(({ event }) => event === 'iteration').map(({ iteration }) => iteration);
       expect(iterations).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+    }),
+  );
+
+  it.each([1, 2, 3, 7])('on %i processes', (workers) =>
+    withEngine(processes({ workers }), async (engine) => {
+      const { last, events } = await referenceRun(engine);
+      expect(last).toMatchObject({ event: 'done', weightsSha256: golden.weightsSha256, workers });
+      expect(last).toMatchObject({ driverParameterBytes: 0, sampleBytesCrossed: 0, referenceKernelCalls: 0 });
+      const iterations = events.filter(({ event }) => event === 'iteration').map(({ iteration }) => iteration);
+      expect(iterations).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+    }),
+  );
+
+  it.each([1, 2, 3])('with kills of processes drawn from seed %i', (chaos) =>
+    withEngine(processes({ workers: 2 }), async (engine) => {
+      const { last } = await referenceRun(engine, { chaos, checkpoint: { directory: folder(), everyIterations: 50 } });
+      expect(last).toMatchObject({ event: 'done', weightsSha256: golden.weightsSha256 });
+    }),
+  );
+
+  it.each([threads, processes])('on an engine that is resized all the time: %o', (create) =>
+    withEngine(create({ workers: 2 }), async (engine) => {
+      let workers = 2;
+      const { last } = await referenceRun(engine, {
+        onEvent: ({ event, iteration }) => {
+          if (event !== 'iteration' || iteration % 20 !== 0) return;
+          workers = (workers % 4) + 1;
+          engine.resize(workers);
+        },
+      });
+      expect(last).toMatchObject({ event: 'done', weightsSha256: golden.weightsSha256 });
     }),
   );
 
