@@ -137,7 +137,7 @@ function losses(report) {
 /** The plots of a report, by file name. */
 function charts(report) {
   const { kind, machine } = report;
-  const where = `${machine.cpu}, Node ${machine.node}, ${machine.build}, one thread; bar: best slice, white line: median`;
+  const where = `${machine.cpu}, Node ${machine.node}, ${machine.build}, one thread unless the row says more; bar: best slice, white line: median`;
   const mustOf = new Map();
   for (const { target, row } of checkTargets(report)) if (target.measure === 'roofline') mustOf.set(row, target.must);
   const measured = rowsOf(report).filter(({ roofline }) => roofline);
@@ -161,7 +161,7 @@ function charts(report) {
       .map(({ row, peers: all }) => ({ label: row, value: all[peer].ratio, median: all[peer].medianRatio }));
     if (bars.length === 0) continue;
     const title = `Speed as a multiple of ${peer}`;
-    const options = { ticks: [0.1, 0.25, 0.5, 1, 2, 4, 10, 40], base: 1, logarithmic: true };
+    const options = { ticks: [0.1, 0.25, 0.5, 1, 2, 4, 10, 40, 100], base: 1, logarithmic: true };
     found.set(`${kind}-${peer}.svg`, barChart({ title, subtitle: `${where}; logarithmic`, bars, ...options }));
   }
   return found;
