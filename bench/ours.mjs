@@ -18,6 +18,9 @@ const defaults = {
   epsilon: 1e-5,
   countIncludePad: 1,
   paddingIndex: -1,
+  ldr: 0,
+  low: Number.NEGATIVE_INFINITY,
+  high: Number.POSITIVE_INFINITY,
 };
 
 const convolution = ({ n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) => {
@@ -51,9 +54,17 @@ const operations = {
     const leading = { lda: transposeA ? m : k, ldb: transposeB ? k : n, ldc: n };
     const numbers = { transposeA, transposeB, m, n, k, ...leading };
     const flops = 2 * m * n * k * (batch ?? 1);
-    if (batch === undefined) return { calls: [{ kernel: 'gemm_f32', numbers }], output: 'c', flops, threads };
+    // A vector by a matrix reads every element once and uses it once: memory may be what limits it.
+    const stream = Math.min(m, n) === 1 ? { reads: 1, writes: 0, bytes: 4 * (m * k + k * n + m * n) } : undefined;
+    if (batch === undefined) return { calls: [{ kernel: 'gemm_f32', numbers }], output: 'c', flops, stream, threads };
     const strides = { batch, strideA: m * k, strideB: k * n, strideC: m * n };
     return { calls: [{ kernel: 'gemm_batched_f32', numbers: { ...numbers, ...strides } }], output: 'c', flops };
+  },
+  /** B does not change (weights at inference): it is laid out before the clock runs. */
+  prepacked({ m, n, k }) {
+    const numbers = { transposeA: 0, transposeB: 0, m, n, k, lda: k, ldb: n, ldc: n };
+    const calls = [{ kernel: 'gemm_prepacked_f32', numbers }];
+    return { before: [{ kernel: 'gemm_pack_b_f32', numbers }], calls, output: 'c', flops: 2 * m * n * k };
   },
   conv: conv2d('conv2d_f32'),
   winograd: conv2d('winograd_conv2d_f32'),
@@ -150,10 +161,12 @@ export function workOf({ op, ...shape }) {
  * @returns {Promise<{ missing: string } | { runner: import('./race.mjs').Runner, digest: () => number[], close: () => void }>}
  */
 export async function prepare({ op, ...shape }) {
-  const { calls, output, indices, layout, threads = 1 } = operations[op](shape);
+  const { before = [], calls, output, indices, layout, threads = 1 } = operations[op](shape);
   const { kernels, setThreads, callPointers, sizesOf, allocate, free, f32, i32 } = await runtime();
   if (threads > 1 && setThreads === undefined) return { missing: 'intra-op threads' };
-  const missing = calls.filter(({ kernel }) => kernels[kernel] === undefined).map(({ kernel }) => kernel);
+  const missing = [...before, ...calls]
+    .filter(({ kernel }) => kernels[kernel] === undefined)
+    .map(({ kernel }) => kernel);
   if (missing.length > 0) return { missing: missing.join(', ') };
   const buffers = new Map();
   const given = { indices, layout };
@@ -170,7 +183,7 @@ export async function prepare({ op, ...shape }) {
     else f32(pointer, length).set(wave(length, seeds[parameter.name]));
     return pointer;
   };
-  const bound = calls.map(({ kernel: name, numbers, zero = [] }) => {
+  const bind = ({ kernel: name, numbers, zero = [] }) => {
     const kernel = kernels[name];
     const passed = kernel.parameters.filter(({ kind }) => kind !== 'scratch');
     const numberOf = (parameter) => {
@@ -188,7 +201,9 @@ export async function prepare({ op, ...shape }) {
       return parameter.optional ? 0 : bufferOf(parameter, sizes, zero.includes(parameter.name));
     });
     return { kernel, values };
-  });
+  };
+  for (const { kernel, values } of before.map(bind)) callPointers(kernel, values);
+  const bound = calls.map(bind);
   const once =
     bound.length === 1
       ? () => callPointers(bound[0].kernel, bound[0].values)

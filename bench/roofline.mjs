@@ -42,6 +42,7 @@ function streaming({ reads, writes, bytes }) {
   if (missing > 0) memory.grow(Math.ceil(missing / 65_536));
   const name = `copy, ${reads} read + ${writes} written`;
   const loops = {
+    '1 0': () => exports.stream_1_0(start, length),
     '1 1': () => exports.stream_1_1(start, start + stride, length),
     '2 1': () => exports.stream_2_1(start, start + stride, start + 2 * stride, length),
     '4 3': () => exports.stream_4_3(start, stride, length),

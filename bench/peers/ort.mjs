@@ -77,6 +77,9 @@ const operations = {
     const attributes = plain ? {} : { transA: transposeA, transB: transposeB };
     return { type: plain ? 'MatMul' : 'Gemm', attributes, inputs: [a, b], output: [...lead, m, n] };
   },
+  prepacked({ m, n, k }) {
+    return { type: 'MatMul', inputs: [given('a', [m, k])], constants: [given('b', [k, n])], output: [m, n] };
+  },
   conv({ what, n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) {
     const ho = Math.floor((h + 2 * padding - kernel) / stride) + 1;
     const attributes = {

@@ -156,6 +156,7 @@ def transpose(m, n):
 
 OPERATIONS = {
     "gemm": gemm,
+    "prepacked": gemm,
     "conv": conv,
     "winograd": conv,
     "unary": unary,

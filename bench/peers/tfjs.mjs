@@ -52,16 +52,19 @@ const pool =
     return { inputs: [x], call: () => tf[name](x, kernel, stride, 'valid') };
   };
 
+const product = (tf, { m, n, k, transposeA = 0, transposeB = 0, batch, threads = 1 }) => {
+  if (threads > 1) return undefined;
+  const lead = batch ? [batch] : [];
+  const [rows, columns] = [transposeA ? [k, m] : [m, k], transposeB ? [n, k] : [k, n]];
+  const a = tf.tensor(wave(m * k * (batch ?? 1), seeds.a), [...lead, ...rows]);
+  const b = tf.tensor(wave(k * n * (batch ?? 1), seeds.b), [...lead, ...columns]);
+  return { inputs: [a, b], call: () => tf.matMul(a, b, transposeA === 1, transposeB === 1) };
+};
+
 /** For each operation its inputs and the call; undefined where this backend has no kernel. */
 const operations = {
-  gemm(tf, { m, n, k, transposeA = 0, transposeB = 0, batch, threads = 1 }) {
-    if (threads > 1) return undefined;
-    const lead = batch ? [batch] : [];
-    const [rows, columns] = [transposeA ? [k, m] : [m, k], transposeB ? [n, k] : [k, n]];
-    const a = tf.tensor(wave(m * k * (batch ?? 1), seeds.a), [...lead, ...rows]);
-    const b = tf.tensor(wave(k * n * (batch ?? 1), seeds.b), [...lead, ...columns]);
-    return { inputs: [a, b], call: () => tf.matMul(a, b, transposeA === 1, transposeB === 1) };
-  },
+  gemm: product,
+  prepacked: product,
   conv(tf, { what, n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) {
     const ho = Math.floor((h + 2 * padding - kernel) / stride) + 1;
     const filter = wave((o * c * kernel * kernel) / groups, seeds.weight);
