@@ -1,6 +1,7 @@
 /** @file What carries a worker: a thread, this very thread, later a process. A carrier starts workers and moves messages; it decides nothing. */
 import type { BlockTable } from './blocks.ts';
 import type { Engine } from './engine.ts';
+import type { EnginePolicy } from './engine-options.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import type { Vitals } from './vitals.ts';
 
@@ -26,7 +27,8 @@ export interface Carrier {
   readonly name: Engine['carrier'];
   /** Whether the blocks that the driver makes are those that the workers use. Where not, the carrier keeps the copies in step. */
   readonly sharesMemory: boolean;
-  start(worker: number, vitals: Vitals, events: CarrierEvents): CarriedWorker;
+  /** @param policy for limits that the carrier itself can set. */
+  start(worker: number, vitals: Vitals, events: CarrierEvents, policy: EnginePolicy): CarriedWorker;
   /** Where memory is not shared: tells all workers the owners and the epoch that the driver has written into a loop's table. */
   ownersChanged?(blocks: BlockTable): void;
   /** Where memory is not shared: lowers the limit of a loop to the earliest iteration at which all units can meet, as soon as that is known. */

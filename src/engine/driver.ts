@@ -7,16 +7,24 @@ import { EngineError } from '../errors.ts';
 import { type BlockHandles, pickBlocks, placeBlocks } from './blocks.ts';
 import type { Carrier } from './carrier.ts';
 import type { Engine, FaultPoint, Loop, LoopSpec, RunOptions, Stage } from './engine.ts';
-import { checkThread, checkWorkers, type EngineOptions, shuffleMemory } from './engine-options.ts';
+import {
+  checkThread,
+  checkWorkers,
+  completePolicy,
+  type EngineOptions,
+  type EnginePolicy,
+  shuffleMemory,
+} from './engine-options.ts';
 import { callUser, EventStream } from './event-stream.ts';
 import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
 import { fetchModule } from './fetch.ts';
-import { inputError, jobError } from './job-error.ts';
+import { inputError, type JobEnd, jobError } from './job-error.ts';
 import { createLiveLoop, iterationOf, type LiveLoop, lowerLimit, standsStill } from './live-loop.ts';
-import { type LiveWorker, runningUnit, silenceMs } from './live-worker.ts';
-import type { FaultPlan, FromWorker, PlainError } from './messages.ts';
+import { type LiveWorker, lossReason, runningUnit, silenceMs } from './live-worker.ts';
+import type { FaultPlan, FromWorker } from './messages.ts';
 import { recordBytes } from './record-bytes.ts';
 import { type Command, Scheduler, type SchedulerEvent } from './scheduler.ts';
+import { StragglerWatch } from './stragglers.ts';
 import { Vitals } from './vitals.ts';
 
 interface Job {
@@ -31,6 +39,8 @@ interface Job {
 const WATCH_MS = 50;
 /** A worker that is not ready so long after its start is ended. */
 const START_TIMEOUT_MS = 30_000;
+const MAX_START_FAILURES = 4;
+
 /** An engine on a carrier. */
 export function createEngine(carrier: Carrier, options: EngineOptions & { readonly workers: number }): Engine {
   checkThread();
@@ -46,8 +56,8 @@ class LiveEngine implements Engine {
   readonly shuffleMemoryBytes: number;
   private readonly spillFolder: string;
   private readonly source: Carrier;
-  private readonly silenceTimeoutMs: number;
-  private readonly stuckTimeoutMs: number;
+  private readonly policy: EnginePolicy;
+  private readonly stragglers: StragglerWatch;
   private readonly log: EngineOptions['log'];
   private readonly scheduler: Scheduler;
   private readonly live = new Map<number, LiveWorker>();
@@ -69,14 +79,14 @@ class LiveEngine implements Engine {
     this.carrier = carrier.name;
     this.sharesMemory = carrier.sharesMemory;
     this.workers = options.workers;
-    this.maxAttempts = options.maxAttempts ?? 4;
+    this.policy = completePolicy(carrier.name, options, !carrier.sharesMemory);
+    this.maxAttempts = this.policy.maxAttempts;
     const shuffleMemoryBytes = shuffleMemory(options);
     this.shuffleMemoryBytes = carrier.sharesMemory ? shuffleMemoryBytes : 0;
     this.spillFolder = scratchFolder(options.spillFolder);
-    this.silenceTimeoutMs = options.silenceTimeoutMs ?? 120_000;
-    this.stuckTimeoutMs = options.stuckTimeoutMs ?? 10_000;
+    this.stragglers = new StragglerWatch(this.policy.speculation);
     this.log = options.log;
-    this.scheduler = new Scheduler({ maxAttempts: this.maxAttempts, maxStartFailures: 4 });
+    this.scheduler = new Scheduler({ ...this.policy, maxStartFailures: MAX_START_FAILURES });
     this.dispatch({ type: 'start', workers: options.workers });
   }
 
@@ -283,6 +293,7 @@ class LiveEngine implements Engine {
         return this.deliver(command.job, command.task, command.worker);
       case 'attemptFailed': {
         const { job, task, attempt, reason, message } = command;
+        this.stragglers.fail(job, task);
         return this.events.taskFailed(job, task, attempt, reason, message);
       }
       case 'setOwners': {
@@ -309,7 +320,7 @@ class LiveEngine implements Engine {
       case 'advanced':
         return this.advanced(command.job);
       case 'endJob':
-        return this.endJob(command.job, command.reason, command.task, command.error);
+        return this.endJob(command);
     }
   }
 
@@ -326,11 +337,16 @@ class LiveEngine implements Engine {
       seenProgress: 0,
       seenMs: now,
       terminatedMs: null,
-      leaving: false,
-      carried: this.source.start(id, vitals, {
-        onMessage: (message) => this.onMessage(worker, message),
-        onExit: (detail) => this.onExit(worker, detail),
-      }),
+      endReason: null,
+      carried: this.source.start(
+        id,
+        vitals,
+        {
+          onMessage: (message) => this.onMessage(worker, message),
+          onExit: (detail) => this.onExit(worker, detail),
+        },
+        this.policy,
+      ),
     };
     this.live.set(id, worker);
     worker.carried.hold(this.jobs.size > 0 || this.closed !== null);
@@ -340,7 +356,7 @@ class LiveEngine implements Engine {
     const worker = this.live.get(id);
     if (worker === undefined || worker.terminatedMs !== null) return;
     worker.terminatedMs = performance.now();
-    worker.leaving = reason === 'left' || reason === 'closed';
+    worker.endReason = reason;
     worker.carried.terminate();
   }
 
@@ -352,6 +368,7 @@ class LiveEngine implements Engine {
     this.touch(worker);
     this.events.taskStarted({ job, task, partition, attempt, worker: id });
     this.crossedBytes += recordBytes(input);
+    this.stragglers.begin(job, spec.inputs.length, task, performance.now());
     const { faults, spillFolder } = this;
     worker.carried.send({ type: 'task', job, task, attempt, partition, run: spec.run, input, faults, spillFolder });
   }
@@ -399,17 +416,19 @@ class LiveEngine implements Engine {
     pending.resolve(iteration);
   }
 
-  private endJob(id: number, reason: EndReason, task: number, error: PlainError | null): void {
+  private endJob(end: JobEnd): void {
+    const { job: id, reason } = end;
     const job = this.jobs.get(id);
     if (job === undefined) return;
     this.jobs.delete(id);
+    this.stragglers.forget(id);
     job.onEnd?.();
     this.events.jobEnded(id, reason);
     this.hold();
     const closed = new EngineError('LOOP_CLOSED', 'advance: the loop was closed while it advanced. Open a new one.');
     if (reason === 'success' && job.loop?.pending) job.reject(closed);
     else if (reason === 'success') job.resolve(job.stage?.results ?? []);
-    else job.reject(jobError(job.name, job.stage, id, reason, task, error));
+    else job.reject(jobError(job.name, job.stage, end));
   }
 
   // What workers say.
@@ -460,6 +479,7 @@ class LiveEngine implements Engine {
     const { results, options } = this.jobs.get(job)!.stage!;
     results[task] = this.arrived;
     this.events.taskSucceeded(job, task, worker);
+    this.stragglers.finish(job, task, performance.now());
     callUser(() => options.onResult?.(task, this.arrived, worker));
   }
 
@@ -473,8 +493,9 @@ class LiveEngine implements Engine {
   private onExit(worker: LiveWorker, detail: string): void {
     const running = this.running(worker);
     this.live.delete(worker.id);
-    if (worker.leaving) this.events.emit({ event: 'workerLeft', worker: worker.id });
-    else this.events.emit({ event: 'workerLost', worker: worker.id, reason: detail, running });
+    const { endReason } = worker;
+    if (endReason === 'left' || endReason === 'closed') this.events.emit({ event: 'workerLeft', worker: worker.id });
+    else this.events.emit({ event: 'workerLost', worker: worker.id, reason: lossReason(endReason, detail), running });
     this.dispatch({ type: 'workerExited', worker: worker.id, running, detail });
     this.endIfEmpty();
   }
@@ -511,11 +532,16 @@ class LiveEngine implements Engine {
     const workers = [...this.live.values()];
     for (const worker of workers) {
       if (worker.terminatedMs !== null) {
-        if (now - worker.terminatedMs > this.stuckTimeoutMs) this.onStuck(worker);
+        if (now - worker.terminatedMs > this.policy.stuckTimeoutMs) this.onStuck(worker);
+      } else if (worker.vitals.memoryBytes > this.policy.memoryBudgetBytes) {
+        const { memoryBytes } = worker.vitals;
+        const { memoryBudgetBytes } = this.policy;
+        this.dispatch({ type: 'overBudget', worker: worker.id, bytes: memoryBytes, budgetBytes: memoryBudgetBytes });
       } else if (silenceMs(worker, now) > this.patienceMs(worker)) {
         this.dispatch({ type: 'silence', worker: worker.id });
       }
     }
+    for (const straggler of this.stragglers.look(now)) this.dispatch({ type: 'straggler', ...straggler });
     this.events.metrics(() => this.totals());
     for (const [job, { loop }] of [...this.jobs]) {
       if (loop && standsStill(loop, workers)) this.dispatch({ type: 'deadlock', job });
@@ -524,7 +550,8 @@ class LiveEngine implements Engine {
 
   /** A worker that starts gives no sign of life until it is ready. */
   private patienceMs({ ready }: LiveWorker): number {
-    return ready ? this.silenceTimeoutMs : Math.max(this.silenceTimeoutMs, START_TIMEOUT_MS);
+    const { silenceTimeoutMs } = this.policy;
+    return ready ? silenceTimeoutMs : Math.max(silenceTimeoutMs, START_TIMEOUT_MS);
   }
 
   private onStuck(worker: LiveWorker): void {

@@ -59,11 +59,13 @@ export class EventStream {
     this.emit({ event: 'taskStarted', ...attempt });
   }
 
-  /** The worker's result of the task was accepted. */
+  /** The worker's result of the task was accepted. A second attempt that still runs was slower. */
   taskSucceeded(job: number, task: number, worker: number): void {
     this.counts.tasksSucceeded++;
-    const attempt = this.find((running) => running.job === job && running.task === task && running.worker === worker);
-    if (attempt !== undefined) this.attemptEnded(attempt, 'success');
+    for (const attempt of [...this.running.keys()]) {
+      if (attempt.job !== job || attempt.task !== task) continue;
+      this.attemptEnded(attempt, attempt.worker === worker ? 'success' : 'superseded');
+    }
   }
 
   taskFailed(job: number, task: number, attempt: number, reason: EndReason, message: string): void {

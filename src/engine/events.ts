@@ -15,7 +15,10 @@ export type EndReason =
   | 'stuck'
   | 'deadlock'
   | 'startFailed'
-  | 'left';
+  | 'left'
+  | 'excluded'
+  | 'superseded'
+  | 'memoryBudget';
 
 interface Common {
   /** Milliseconds since the engine was created; never falls. */

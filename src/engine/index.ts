@@ -17,7 +17,7 @@ export type {
   StageInput,
   TaskContext,
 } from './engine.ts';
-export type { EngineOptions } from './engine-options.ts';
+export type { EngineOptions, EnginePolicy, Speculation } from './engine-options.ts';
 export type {
   BlockPublishedEvent,
   EndReason,

@@ -2,8 +2,8 @@
 import { EngineError } from '../errors.ts';
 import type { RunOptions, Stage } from './engine.ts';
 import type { EndReason } from './events.ts';
-import type { PlainError } from './messages.ts';
 import { fromPlainError } from './plain-error.ts';
+import type { Command } from './scheduler-types.ts';
 
 const codes: Readonly<Record<EndReason, string>> = {
   success: 'SUCCESS',
@@ -16,22 +16,29 @@ const codes: Readonly<Record<EndReason, string>> = {
   deadlock: 'DEADLOCK',
   startFailed: 'WORKER_START_FAILED',
   left: 'WORKER_LOST',
+  excluded: 'WORKER_LOST',
+  superseded: 'WORKER_LOST',
+  memoryBudget: 'MEMORY_BUDGET',
 };
 
-/** The error of a job that ended with `reason`: names the partition and carries the last failure as `cause`. */
+/** How a job ended, as the scheduler says it. */
+export type JobEnd = Extract<Command, { type: 'endJob' }>;
+
+/** The error of a job that ended with `reason`: names the partition and the attempt, and carries the last failure as `cause`. */
 export function jobError(
   name: string,
   stage: { readonly spec: Stage; readonly options: RunOptions } | undefined,
-  id: number,
-  reason: EndReason,
-  task: number,
-  error: PlainError | null,
+  { job: id, reason, task, attempt, error }: JobEnd,
 ): EngineError {
   const partition = stage?.spec.inputs[task]?.partition ?? task;
-  const fields = { job: id, name, partition, reason, ...(error?.code ? { causeCode: error.code } : {}) };
+  const fields = {
+    ...(reason === 'memoryBudget' ? error?.fields : {}),
+    ...{ job: id, name, partition, reason, attempt },
+    ...(error?.code ? { causeCode: error.code } : {}),
+  };
   const cause = error === null ? stage?.options.signal?.reason : fromPlainError(error);
   const what = error === null ? reason : error.message;
-  const where = task < 0 ? '' : ` in partition ${partition}`;
+  const where = (task < 0 ? '' : ` in partition ${partition}`) + (attempt === 0 ? '' : `, attempt ${attempt}`);
   const next = nextSteps[reason];
   return new EngineError(
     codes[reason],
@@ -52,6 +59,10 @@ const nextSteps: Readonly<Record<EndReason, string>> = {
   stuck: '(the runtime cannot end a running WebAssembly loop: restart the process.)',
   deadlock: '(all workers wait for versions that nobody will write. Please report this.)',
   left: '',
+  excluded: '',
+  superseded: '',
+  memoryBudget:
+    '(make partitions or batches smaller, keep fewer results in workers, start fewer workers, or raise memoryBudgetBytes.)',
   startFailed: '(workers end before they are ready: see the detail above.)',
 };
 

@@ -1,6 +1,6 @@
 /** @file A live worker: what the driver knows of it, and what its vital signs say. */
 import type { CarriedWorker } from './carrier.ts';
-import type { RunningUnit } from './events.ts';
+import type { EndReason, RunningUnit } from './events.ts';
 import type { LiveLoop } from './live-loop.ts';
 import { type Vitals, vitalState } from './vitals.ts';
 
@@ -20,8 +20,8 @@ export interface LiveWorker {
   seenMs: number;
   /** When it was told to end. */
   terminatedMs: number | null;
-  /** It was told to end because the engine was made smaller, or closed. */
-  leaving: boolean;
+  /** Why it was told to end. */
+  endReason: EndReason | null;
 }
 
 /** Whether it computes: it runs a task or a phase, and does not wait for others. */
@@ -45,3 +45,15 @@ export function runningUnit({ vitals }: LiveWorker, loops: readonly LiveLoop[]):
   const name = loops.map(({ spec }) => spec.phases[phase]?.name).find((found) => found !== undefined);
   return name === undefined ? null : { phase: name, unit, iteration };
 }
+
+/** Why a worker is gone, in words: what the engine wanted, or how the carrier saw it go. */
+export function lossReason(endReason: EndReason | null, detail: string): string {
+  return endReason === null ? detail : (engineReasons[endReason] ?? detail);
+}
+
+const engineReasons: Partial<Record<EndReason, string>> = {
+  silence: 'it gave no sign of life (silenceTimeoutMs)',
+  excluded: 'attempts failed on it again and again (excludeAfter)',
+  superseded: 'another attempt of its task was faster (speculation)',
+  memoryBudget: 'it held more memory than it may (memoryBudgetBytes)',
+};

@@ -32,6 +32,15 @@ export type SchedulerEvent =
       readonly attempt: number;
       readonly error: PlainError;
     }
+  /** A task takes far longer than its like. */
+  | { readonly type: 'straggler'; readonly job: number; readonly task: number }
+  /** A worker holds more memory than it may. */
+  | {
+      readonly type: 'overBudget';
+      readonly worker: number;
+      readonly bytes: number;
+      readonly budgetBytes: number;
+    }
   | { readonly type: 'cancel'; readonly job: number }
   | { readonly type: 'openLoop'; readonly job: number; readonly units: number }
   | { readonly type: 'advance'; readonly job: number }
@@ -84,6 +93,8 @@ export type Command =
       readonly type: 'endJob';
       readonly job: number;
       readonly reason: EndReason;
+      /** The task that failed, and its attempt; -1 and 0 if the job did not end with a task. */
       readonly task: number;
+      readonly attempt: number;
       readonly error: PlainError | null;
     };

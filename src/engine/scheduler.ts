@@ -5,9 +5,11 @@
 import { invariant } from '../errors.ts';
 import { NOBODY } from './blocks.ts';
 import type { EndReason, RunningUnit } from './events.ts';
+import { LoopState } from './loop-state.ts';
 import type { LoopOutcome, PlainError } from './messages.ts';
 import { balanceUnits, coverUnits } from './owners.ts';
 import type { Command, SchedulerEvent } from './scheduler-types.ts';
+import { chooseTask, StageState, type WorkerView } from './stages.ts';
 
 export type { Command, SchedulerEvent } from './scheduler-types.ts';
 
@@ -15,40 +17,29 @@ export type { Command, SchedulerEvent } from './scheduler-types.ts';
 export interface SchedulerPolicy {
   /** Attempts of one task, or of one unit at one phase and iteration, before its job fails. */
   readonly maxAttempts: number;
+  /** Attempts in a row that fail on one worker before it is replaced. */
+  readonly excludeAfter: number;
   /** Workers in a row that ended before they were ready, after which jobs fail. */
   readonly maxStartFailures: number;
+}
+
+interface TaskRun {
+  readonly job: number;
+  readonly task: number;
+  readonly attempt: number;
 }
 
 interface WorkerState {
   readonly id: number;
   /** A leaving worker ends what it has begun, gives its units away at the next group's end, and is stopped then. */
   phase: 'starting' | 'ready' | 'leaving' | 'stopping';
-  /** Why it is being stopped. */
+  /** Why it leaves or is being stopped. */
   stopReason: EndReason | null;
-  running: { job: number; task: number; attempt: number } | null;
+  /** Attempts that failed on it since the last one that did not. */
+  failures: number;
+  running: TaskRun | null;
   /** Loops that it was told to enter and has not come back from: how often per job. */
   readonly entered: Map<number, number>;
-}
-
-interface StageState {
-  readonly kind: 'stage';
-  readonly id: number;
-  readonly preferred: readonly (number | null)[];
-  readonly attempts: number[];
-  readonly pending: number[];
-  unfinished: number;
-}
-
-interface LoopState {
-  readonly kind: 'loop';
-  readonly id: number;
-  owners: number[];
-  epoch: number;
-  advancing: boolean;
-  /** Workers that finished their units in the present epoch. */
-  readonly done: Set<number>;
-  /** How often something failed at each place since the loop last stood. */
-  readonly failures: Map<string, number>;
 }
 
 type JobState = StageState | LoopState;
@@ -62,6 +53,8 @@ export class Scheduler {
   /** How many workers to keep alive. */
   private target = 0;
   private startFailures = 0;
+  /** Tasks given out so far. */
+  private served = 0;
   /** Loops that wait to advance. */
   private readonly queue: LoopState[] = [];
   private closing = false;
@@ -103,19 +96,14 @@ export class Scheduler {
         return this.taskSucceeded(event.worker, event.job, event.task, event.attempt);
       case 'taskFailed':
         return this.taskFailed(event.worker, event.job, event.task, event.attempt, event.error);
+      case 'straggler':
+        return this.straggler(event.job, event.task);
+      case 'overBudget':
+        return this.overBudget(event.worker, event.bytes, event.budgetBytes);
       case 'cancel':
         return this.cancel(event.job);
       case 'openLoop':
-        this.jobs.set(event.job, {
-          kind: 'loop',
-          id: event.job,
-          owners: new Array<number>(event.units).fill(NOBODY),
-          epoch: 0,
-          advancing: false,
-          done: new Set(),
-          failures: new Map(),
-        });
-        return;
+        return void this.jobs.set(event.job, new LoopState(event.job, event.units));
       case 'advance':
         return this.advance(this.loop(event.job));
       case 'loopReturned':
@@ -139,7 +127,7 @@ export class Scheduler {
   private startWorkers(): void {
     while (!this.closing && this.staying().length < this.target) {
       const id = this.nextWorker++;
-      this.workers.set(id, { id, phase: 'starting', stopReason: null, running: null, entered: new Map() });
+      this.workers.set(id, { id, phase: 'starting', stopReason: null, failures: 0, running: null, entered: new Map() });
       this.commands.push({ type: 'startWorker', worker: id });
     }
   }
@@ -159,9 +147,16 @@ export class Scheduler {
   private resize(workers: number): void {
     this.target = workers;
     this.startWorkers();
-    for (const worker of this.staying().slice(workers)) {
-      if (worker.phase === 'starting') this.stopWorker(worker.id, 'left');
-      else worker.phase = 'leaving';
+    this.drain(this.staying().slice(workers), 'left');
+  }
+
+  /** Lets workers end what they have begun, and then end themselves. */
+  private drain(workers: readonly WorkerState[], reason: EndReason): void {
+    for (const worker of workers) {
+      if (worker.phase === 'starting') this.stopWorker(worker.id, reason);
+      if (worker.phase !== 'ready') continue;
+      worker.phase = 'leaving';
+      worker.stopReason = reason;
     }
     for (const loop of this.loops()) {
       const leaves = (owner: number): boolean => this.workers.get(owner)?.phase === 'leaving';
@@ -171,9 +166,9 @@ export class Scheduler {
 
   /** Stops leaving workers that have nothing to do any more and hold no unit of a loop that runs. */
   private stopLeaving(): void {
-    for (const { id, phase, running, entered } of [...this.workers.values()]) {
+    for (const { id, phase, stopReason, running, entered } of [...this.workers.values()]) {
       if (phase !== 'leaving' || running !== null || entered.size > 0) continue;
-      if (!this.loops().some((loop) => loop.advancing && loop.owners.includes(id))) this.stopWorker(id, 'left');
+      if (!this.loops().some((loop) => loop.advancing && loop.owners.includes(id))) this.stopWorker(id, stopReason!);
     }
   }
 
@@ -189,7 +184,7 @@ export class Scheduler {
     const worker = this.workers.get(id);
     if (worker === undefined) return;
     this.workers.delete(id);
-    const reason = worker.stopReason ?? 'workerLost';
+    const reason = worker.phase === 'stopping' ? worker.stopReason! : 'workerLost';
     const error: PlainError = {
       name: 'WorkerLost',
       message: detail,
@@ -203,19 +198,19 @@ export class Scheduler {
       this.startWorkers();
     }
     if (worker.running !== null) {
-      const { job, task, attempt } = worker.running;
-      this.attemptFailed(job, task, attempt, reason, error);
+      this.attemptFailed(id, worker.running, reason, error);
     }
     for (const loop of this.loops()) {
       if (!loop.owners.includes(id)) continue;
-      if (running !== null && worker.entered.has(loop.id)) {
+      // The failure for which a worker is excluded has been counted already.
+      if (running !== null && reason !== 'excluded' && worker.entered.has(loop.id)) {
         const at = `${running.phase} of unit ${running.unit} in iteration ${running.iteration}`;
-        if (this.countFailure(loop, at) >= this.policy.maxAttempts) {
+        if (loop.countFailure(at) >= this.policy.maxAttempts) {
           this.failJob(loop.id, reason, running.unit, error);
           continue;
         }
       }
-      loop.owners = loop.owners.map((owner) => (owner === id ? NOBODY : owner));
+      loop.orphan(id);
       if (loop.advancing) this.coverLoop(loop);
     }
   }
@@ -224,72 +219,107 @@ export class Scheduler {
 
   private submitStage(job: number, preferred: readonly (number | null)[]): void {
     this.startWorkers();
-    const tasks = preferred.map((_, task) => task);
-    const stage: StageState = {
-      kind: 'stage',
-      id: job,
-      preferred,
-      attempts: tasks.map(() => 0),
-      pending: tasks,
-      unfinished: tasks.length,
-    };
+    const stage = new StageState(job, preferred, this.policy.maxAttempts);
     this.jobs.set(job, stage);
-    if (stage.unfinished === 0) this.endJob(job, 'success', -1, null);
+    if (stage.isDone) this.endJob(job, 'success', -1, null);
   }
 
+  /** Gives tasks to free workers until no free worker may take one. */
   private assignTasks(): void {
-    for (const worker of this.workers.values()) {
-      if (worker.phase !== 'ready' || worker.running !== null || worker.entered.size > 0) continue;
-      const next = this.nextTask(worker.id);
-      if (next === null) continue;
-      const { stage, task } = next;
-      stage.pending.splice(stage.pending.indexOf(task), 1);
-      const attempt = ++stage.attempts[task]!;
-      worker.running = { job: stage.id, task, attempt };
-      this.commands.push({ type: 'runTask', worker: worker.id, job: stage.id, task, attempt });
-    }
-  }
-
-  /** The first pending task that this worker may take: one that prefers it, or nobody, or a worker that is gone. */
-  private nextTask(worker: number): { stage: StageState; task: number } | null {
-    for (const stage of this.jobs.values()) {
-      if (stage.kind !== 'stage') continue;
-      for (const task of stage.pending) {
-        const preferred = stage.preferred[task] ?? null;
-        if (preferred === null || preferred === worker || !this.workers.has(preferred)) return { stage, task };
+    const isFree = ({ phase, running, entered }: WorkerState): boolean =>
+      phase === 'ready' && running === null && entered.size === 0;
+    for (let given = true; given; ) {
+      given = false;
+      const stages = this.stages();
+      if (stages.length === 0) return;
+      for (const worker of this.workers.values()) {
+        if (!isFree(worker)) continue;
+        const free = this.staying().filter((other) => other.phase === 'starting' || isFree(other));
+        const next = chooseTask(stages, worker.id, this.view(free));
+        if (next === null) continue;
+        const { stage, task, attempt } = next;
+        given = true;
+        stage.servedAt = this.served++;
+        worker.running = { job: stage.id, task, attempt };
+        this.commands.push({ type: 'runTask', worker: worker.id, job: stage.id, task, attempt });
       }
     }
-    return null;
   }
 
-  private taskSucceeded(worker: number, job: number, task: number, attempt: number): void {
-    if (!this.releaseTask(worker, job, task, attempt)) return;
-    const stage = this.jobs.get(job);
-    if (stage?.kind !== 'stage') return;
-    this.commands.push({ type: 'deliver', job, task, worker });
-    if (--stage.unfinished === 0) this.endJob(job, 'success', -1, null);
+  private view(free: readonly WorkerState[]): WorkerView {
+    return {
+      stays: (id) => ['starting', 'ready'].includes(this.workers.get(id)?.phase ?? ''),
+      free: free.map(({ id }) => id),
+    };
   }
 
-  private taskFailed(worker: number, job: number, task: number, attempt: number, error: PlainError): void {
-    if (this.releaseTask(worker, job, task, attempt)) this.attemptFailed(job, task, attempt, 'taskError', error);
+  private taskSucceeded(id: number, job: number, task: number, attempt: number): void {
+    const worker = this.releaseTask(id, job, task, attempt);
+    if (worker === null) return;
+    worker.failures = 0;
+    const stage = this.stage(job);
+    stage?.end(task, id);
+    if (!stage?.succeed(task)) return;
+    this.commands.push({ type: 'deliver', job, task, worker: id });
+    for (const other of [...stage.runnersOf(task)]) {
+      // The attempt that came second: nobody waits for it any more.
+      stage.end(task, other);
+      this.workers.get(other)!.running = null;
+      this.stopWorker(other, 'superseded');
+    }
+    if (stage.isDone) this.endJob(job, 'success', -1, null);
   }
 
-  /** Whether the worker was indeed running this attempt; a late word of a superseded attempt is ignored. */
-  private releaseTask(id: number, job: number, task: number, attempt: number): boolean {
+  private taskFailed(id: number, job: number, task: number, attempt: number, error: PlainError): void {
+    const worker = this.releaseTask(id, job, task, attempt);
+    if (worker === null) return;
+    // An error that the same input gives everywhere says nothing about the worker.
+    if (!error.final && ++worker.failures >= this.policy.excludeAfter) {
+      this.drain([worker], 'excluded');
+      this.startWorkers();
+    }
+    this.attemptFailed(id, { job, task, attempt }, 'taskError', error);
+  }
+
+  /** The worker, if it was indeed running this attempt; a late word of a superseded attempt is ignored. */
+  private releaseTask(id: number, job: number, task: number, attempt: number): WorkerState | null {
     const worker = this.workers.get(id);
     const running = worker?.running;
-    if (!worker || !running || running.job !== job || running.task !== task || running.attempt !== attempt)
-      return false;
+    if (!worker || !running || running.job !== job || running.task !== task || running.attempt !== attempt) return null;
     worker.running = null;
-    return true;
+    return worker;
   }
 
-  private attemptFailed(job: number, task: number, attempt: number, reason: EndReason, error: PlainError): void {
-    const stage = this.jobs.get(job);
-    if (stage?.kind !== 'stage') return;
+  private attemptFailed(worker: number, run: TaskRun, reason: EndReason, error: PlainError): void {
+    const { job, task, attempt } = run;
+    const stage = this.stage(job);
+    if (stage === null) return;
+    stage.end(task, worker);
     this.commands.push({ type: 'attemptFailed', job, task, attempt, reason, message: error.message });
-    if (error.final || attempt >= this.policy.maxAttempts) this.failJob(job, reason, task, error);
-    else stage.pending.unshift(task);
+    const outcome = stage.fail(task, worker);
+    if (error.final || outcome === 'exhausted') this.failJob(job, reason, task, error, attempt);
+  }
+
+  private straggler(job: number, task: number): void {
+    this.stage(job)?.wantCopy(task);
+  }
+
+  /** Ends a worker that holds too much, with the jobs that it works for: run again, they would hold as much again. */
+  private overBudget(id: number, bytes: number, budgetBytes: number): void {
+    const worker = this.workers.get(id);
+    if (worker === undefined || worker.phase === 'stopping') return;
+    const { running, entered } = worker;
+    const message = `worker ${id} holds ${bytes} bytes, more than its budget of ${budgetBytes}`;
+    const error: PlainError = {
+      name: 'MemoryBudget',
+      message,
+      code: 'MEMORY_BUDGET',
+      fields: { worker: id, bytes, budgetBytes },
+    };
+    worker.running = null;
+    this.stopWorker(id, 'memoryBudget');
+    if (running !== null) this.failJob(running.job, 'memoryBudget', running.task, error, running.attempt);
+    for (const job of [...entered.keys()]) this.failJob(job, 'memoryBudget', -1, error);
   }
 
   private cancel(job: number): void {
@@ -310,19 +340,16 @@ export class Scheduler {
     }
     this.startWorkers();
     loop.advancing = true;
-    loop.owners = balanceUnits(loop.owners, this.readyWorkers());
-    this.enterAll(loop);
+    this.enterAll(loop, balanceUnits(loop.owners, this.readyWorkers()));
   }
 
   /** Gives units whose owner is gone to the workers that are ready; those that hold units keep them until they are gone themselves. */
   private coverLoop(loop: LoopState): void {
-    loop.owners = coverUnits(loop.owners, this.readyWorkers(), [...this.workers.keys()]);
-    this.enterAll(loop);
+    this.enterAll(loop, coverUnits(loop.owners, this.readyWorkers(), [...this.workers.keys()]));
   }
 
-  private enterAll(loop: LoopState): void {
-    loop.epoch++;
-    loop.done.clear();
+  private enterAll(loop: LoopState, owners: readonly number[]): void {
+    loop.reassign(owners);
     this.commands.push({ type: 'setOwners', job: loop.id, owners: [...loop.owners] });
     for (const { id, phase } of this.workers.values())
       if (phase === 'ready' || phase === 'leaving') this.enter(loop, id);
@@ -332,7 +359,7 @@ export class Scheduler {
   private enter(loop: LoopState, id: number): void {
     const worker = this.workers.get(id);
     if (worker === undefined || worker.phase === 'stopping') return;
-    const units = loop.owners.flatMap((owner, unit) => (owner === id ? [unit] : []));
+    const units = loop.unitsOf(id);
     if (units.length === 0) return;
     worker.entered.set(loop.id, (worker.entered.get(loop.id) ?? 0) + 1);
     this.commands.push({ type: 'enterLoop', worker: id, job: loop.id, units });
@@ -351,19 +378,16 @@ export class Scheduler {
     const loop = this.jobs.get(job);
     if (loop?.kind !== 'loop' || !loop.advancing || epoch !== loop.epoch || outcome === 'reassigned') return;
     if (outcome === 'early') return this.enter(loop, worker);
-    loop.done.add(worker);
-    if (loop.owners.every((owner) => loop.done.has(owner))) {
-      loop.failures.clear();
-      this.commands.push({ type: 'advanced', job });
-      this.endAdvance(loop);
-    }
+    if (!loop.finish(worker)) return;
+    this.commands.push({ type: 'advanced', job });
+    this.endAdvance(loop);
   }
 
   private loopFailed(worker: number, job: number, epoch: number, at: string, error: PlainError): void {
     this.leave(worker, job);
     const loop = this.jobs.get(job);
     if (loop?.kind !== 'loop') return;
-    const count = this.countFailure(loop, at);
+    const count = loop.countFailure(at);
     this.commands.push({
       type: 'attemptFailed',
       job,
@@ -372,15 +396,11 @@ export class Scheduler {
       reason: 'taskError',
       message: `${at}: ${error.message}`,
     });
-    if (error.final || count >= this.policy.maxAttempts) this.failJob(job, 'taskError', -1, error);
+    if (error.final || count >= this.policy.maxAttempts) return this.failJob(job, 'taskError', -1, error, count);
+    // It cannot get past this place itself, so it cannot be drained: its units go to others as if it were lost.
+    if (count % this.policy.excludeAfter === 0) this.stopWorker(worker, 'excluded');
     // In a newer epoch it has already been told to enter again.
     else if (epoch === loop.epoch) this.enter(loop, worker);
-  }
-
-  private countFailure(loop: LoopState, at: string): number {
-    const count = (loop.failures.get(at) ?? 0) + 1;
-    loop.failures.set(at, count);
-    return count;
   }
 
   private closeLoop(job: number): void {
@@ -409,11 +429,11 @@ export class Scheduler {
 
   // Ends.
 
-  private failJob(job: number, reason: EndReason, task: number, error: PlainError | null): void {
+  private failJob(job: number, reason: EndReason, task: number, error: PlainError | null, attempt = 0): void {
     const state = this.jobs.get(job);
     if (state === undefined) return;
     if (state.kind === 'loop') this.releaseLoop(state);
-    this.endJob(job, reason, task, error);
+    this.endJob(job, reason, task, error, attempt);
     if (state.kind === 'loop') this.endAdvance(state);
   }
 
@@ -421,9 +441,9 @@ export class Scheduler {
     for (const job of [...this.jobs.keys()]) this.failJob(job, reason, -1, { name: 'EngineError', message });
   }
 
-  private endJob(job: number, reason: EndReason, task: number, error: PlainError | null): void {
+  private endJob(job: number, reason: EndReason, task: number, error: PlainError | null, attempt = 0): void {
     this.jobs.delete(job);
-    this.commands.push({ type: 'endJob', job, reason, task, error });
+    this.commands.push({ type: 'endJob', job, reason, task, attempt, error });
   }
 
   // Views.
@@ -435,6 +455,15 @@ export class Scheduler {
 
   private readyWorkers(): number[] {
     return [...this.workers.values()].filter((worker) => worker.phase === 'ready').map((worker) => worker.id);
+  }
+
+  private stages(): StageState[] {
+    return [...this.jobs.values()].filter((job) => job.kind === 'stage');
+  }
+
+  private stage(job: number): StageState | null {
+    const state = this.jobs.get(job);
+    return state?.kind === 'stage' ? state : null;
   }
 
   private loops(): LoopState[] {

@@ -17,9 +17,9 @@ export interface ThreadData {
 const threadsCarrier: Carrier = {
   name: 'threads',
   sharesMemory: true,
-  start(worker, vitals, events) {
+  start(worker, vitals, events, { memoryBudgetBytes }) {
     const data: ThreadData = { worker, vitals: vitals.buffer, sharesMemory: true };
-    const thread = startThread(new URL('./thread-main.js', import.meta.url), data, {
+    const thread = startThread(new URL('./thread-main.js', import.meta.url), data, memoryBudgetBytes, {
       onMessage: (message) => events.onMessage(message as FromWorker),
       onExit: (detail) => events.onExit(detail),
     });

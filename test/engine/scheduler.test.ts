@@ -1,203 +1,18 @@
 /**
- * The scheduler as a deterministic simulation: a world without clocks and threads executes its commands, and fast-check draws what happens next:
- * which worker takes a step, fails, hangs or dies, which message arrives late. A failure prints the seed that replays it.
+ * The scheduler as a deterministic simulation: fast-check draws what happens next in a {@link World}: which worker takes a step, fails, hangs, is
+ * slow or dies, which message arrives late or twice, who joins and leaves. A failure prints the seed that replays it.
  */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { NOBODY } from '../../src/engine/blocks.ts';
 import { balanceUnits, coverUnits } from '../../src/engine/owners.ts';
-import { type Command, Scheduler, type SchedulerEvent } from '../../src/engine/scheduler.ts';
+import { type Command, Scheduler } from '../../src/engine/scheduler.ts';
+import { StageState } from '../../src/engine/stages.ts';
+import { LOOP, World, type WorldOptions } from './world.ts';
 
 const MAX_ATTEMPTS = 4;
-const error = { name: 'Error', message: 'drawn failure' };
+const runs = Number(process.env.SHOAL_HISTORIES ?? 300);
 
-interface SimulatedWorker {
-  readonly id: number;
-  ready: boolean;
-  terminated: boolean;
-  task: { job: number; task: number; attempt: number } | null;
-  /** Entries into the loop that it has been told and has not answered, oldest first. */
-  entries: { epoch: number; units: readonly number[] }[];
-  /** What it has said and the driver has not heard yet, oldest first. */
-  said: SchedulerEvent[];
-}
-
-/** Executes commands the way the live driver and its workers do, one drawn step at a time. */
-class World {
-  readonly scheduler = new Scheduler({ maxAttempts: MAX_ATTEMPTS, maxStartFailures: 4 });
-  readonly workers = new Map<number, SimulatedWorker>();
-  readonly delivered: string[] = [];
-  readonly ended = new Map<number, string>();
-  readonly log: [SchedulerEvent, Command[]][] = [];
-  readonly iterations: number[];
-  owners: readonly number[];
-  epoch = 0;
-  limit = 0;
-  advanced = 0;
-  regroups = 0;
-  private readonly late: SchedulerEvent[] = [];
-  private readonly failureRate: number;
-
-  constructor(workers: number, units: number, failureRate = 0.25) {
-    this.failureRate = failureRate;
-    this.owners = new Array<number>(units).fill(NOBODY);
-    this.iterations = new Array<number>(units).fill(0);
-    this.send({ type: 'start', workers });
-  }
-
-  send(event: SchedulerEvent): void {
-    const commands = this.scheduler.step(event);
-    this.log.push([event, structuredClone(commands)]);
-    for (const command of commands) this.execute(command);
-  }
-
-  private execute(command: Command): void {
-    switch (command.type) {
-      case 'startWorker':
-        this.workers.set(command.worker, {
-          id: command.worker,
-          ready: false,
-          terminated: false,
-          task: null,
-          entries: [],
-          said: [],
-        });
-        return;
-      case 'terminate':
-        this.workers.get(command.worker)!.terminated = true;
-        return;
-      case 'runTask': {
-        const worker = this.workers.get(command.worker)!;
-        expect(worker, 'no task on a dead worker').toMatchObject({
-          ready: true,
-          terminated: false,
-          task: null,
-          entries: [],
-        });
-        expect(command.attempt).toBeLessThanOrEqual(MAX_ATTEMPTS);
-        expect(worker.task, 'one task at a time').toBeNull();
-        worker.task = { job: command.job, task: command.task, attempt: command.attempt };
-        return;
-      }
-      case 'deliver':
-        expect(this.ended.has(command.job), 'no result after the end').toBe(false);
-        this.delivered.push(`${command.job}:${command.task}`);
-        return;
-      case 'setOwners':
-        for (const [unit, owner] of command.owners.entries()) {
-          const before = this.owners[unit]!;
-          const moved = before !== NOBODY && owner !== NOBODY && before !== owner;
-          if (moved)
-            expect(this.isInside(before), 'a unit moves away only from a worker that is gone or outside').toBe(false);
-        }
-        this.owners = command.owners;
-        this.epoch++;
-        return;
-      case 'enterLoop': {
-        const worker = this.workers.get(command.worker)!;
-        expect(worker.ready && !worker.terminated).toBe(true);
-        worker.entries.push({ epoch: this.epoch, units: command.units });
-        return;
-      }
-      case 'regroup':
-        this.regroups++;
-        this.lowerLimit();
-        return;
-      case 'advanced':
-        expect(this.iterations.every((iteration) => iteration === this.limit)).toBe(true);
-        this.advanced++;
-        return;
-      case 'endJob':
-        expect(this.ended.has(command.job), 'a job ends once').toBe(false);
-        this.ended.set(command.job, command.reason);
-        return;
-      default:
-        return;
-    }
-  }
-
-  /** As the driver does: low at first, then raised when a unit is seen beyond. Who is done in between has come back too early. */
-  private lowerLimit(): void {
-    const limit = Math.min(this.limit, Math.max(...this.iterations) + 1);
-    for (const worker of this.workers.values()) {
-      const entry = worker.entries[0];
-      if (entry?.epoch !== this.epoch || !entry.units.every((unit) => this.iterations[unit]! >= limit - 1)) continue;
-      worker.entries.shift();
-      worker.said.push({ type: 'loopReturned', worker: worker.id, job: LOOP, epoch: entry.epoch, outcome: 'early' });
-    }
-    this.limit = limit;
-  }
-
-  private isInside(id: number): boolean {
-    const worker = this.workers.get(id);
-    return worker?.entries.some(({ epoch }) => epoch === this.epoch) ?? false;
-  }
-
-  /** Takes one step of one worker; `luck` in [0, 1) decides what happens to it. Returns whether anything could happen. */
-  step(pick: number, luck: number): boolean {
-    const busy = [...this.workers.values()].filter(isBusy);
-    const worker = busy[pick % Math.max(busy.length, 1)];
-    if (worker === undefined) return false;
-    const hears = worker.said.length > 0 && luck >= 0.4; // the driver hears what was said before
-    if (hears) this.send(worker.said.shift()!);
-    else if (worker.terminated || luck < 0.02) this.exit(worker);
-    else if (!worker.ready) {
-      worker.ready = true;
-      this.send({ type: 'workerReady', worker: worker.id });
-    } else if (luck < 0.03) this.send({ type: 'silence', worker: worker.id });
-    else if (worker.task !== null) this.finishTask(worker, luck);
-    else if (worker.entries.length > 0) this.stepLoop(worker, luck);
-    else if (worker.said.length > 0) this.send(worker.said.shift()!);
-    return true;
-  }
-
-  private exit(worker: SimulatedWorker): void {
-    this.workers.delete(worker.id);
-    this.send({ type: 'workerExited', worker: worker.id, running: null, detail: 'drawn death' });
-  }
-
-  private finishTask(worker: SimulatedWorker, luck: number): void {
-    const finished = worker.task!;
-    worker.task = null;
-    const { id } = worker;
-    if (luck < this.failureRate) worker.said.push({ type: 'taskFailed', worker: id, ...finished, error });
-    else worker.said.push({ type: 'taskSucceeded', worker: id, ...finished });
-    // A word said twice, the second time late: it must be ignored.
-    if (luck * 100 - Math.floor(luck * 100) > 0.7) this.late.push({ type: 'taskSucceeded', worker: id, ...finished });
-    if (this.late.length > 2) this.send(this.late.shift()!);
-  }
-
-  /** The worker works on its oldest entry: returns if the epoch is over, runs a unit, or is done. */
-  private stepLoop(worker: SimulatedWorker, luck: number): void {
-    const { epoch, units } = worker.entries[0]!;
-    const answer = (outcome: 'done' | 'reassigned'): void => {
-      worker.entries.shift();
-      worker.said.push({ type: 'loopReturned', worker: worker.id, job: LOOP, epoch, outcome });
-    };
-    if (epoch !== this.epoch) return answer('reassigned');
-    const open = units.filter((unit) => this.iterations[unit]! < this.limit);
-    if (open.length === 0) return answer('done');
-    // Data flow: a unit runs when no other one is behind it; else the worker waits.
-    const slowest = Math.min(...this.iterations);
-    const runnable = open.filter((candidate) => this.iterations[candidate] === slowest);
-    const unit = runnable[Math.floor(luck * runnable.length)];
-    if (unit === undefined) return;
-    if (luck < 0.12) {
-      worker.entries.shift();
-      const at = `unit ${unit} in iteration ${this.iterations[unit]}`;
-      worker.said.push({ type: 'loopFailed', worker: worker.id, job: LOOP, epoch, at, error });
-      return;
-    }
-    expect(this.owners[unit], 'only the owner works on a unit').toBe(worker.id);
-    this.iterations[unit]! += 1;
-  }
-}
-
-function isBusy({ ready, terminated, task, entries, said }: SimulatedWorker): boolean {
-  return !ready || terminated || task !== null || entries.length > 0 || said.length > 0;
-}
-
-const LOOP = 1000;
 // Without fast-check's bias to small values, which would make nearly every step a death.
 const drawn = fc.noBias(fc.nat(9999));
 const steps = fc.array(
@@ -207,88 +22,107 @@ const steps = fc.array(
   ),
   { minLength: 100, maxLength: 400 },
 );
+/** Numbers of tasks of some stages, and the turns at which they are submitted. */
+const stages = fc.array(fc.record({ tasks: fc.nat(6), turn: fc.nat(99) }), { minLength: 1, maxLength: 4 });
+const policies = fc.record({ excludeAfter: fc.constantFrom(1, 2, 3, Number.POSITIVE_INFINITY) });
 
-/** After the drawn history nothing bad happens any more: what is left must end. */
-function settle(world: World, isOver: () => boolean): void {
-  for (let turn = 0; turn < 5000 && !isOver(); turn++) world.step(turn, turn % 2 === 0 ? 0.39 : 0.5);
-  expect(isOver(), 'everything ends').toBe(true);
+/** What happened in all histories together: a simulation in which it never happens proves nothing. */
+interface Tally {
+  copies: number;
+  exclusions: number;
+  regroups: number;
+  readonly reasons: Set<string>;
 }
 
-const runs = Number(process.env.SHOAL_HISTORIES ?? 300);
+type Sabotage = WorldOptions['sabotage'];
+
+/** Histories of several stages, with resizes, slow tasks, a cancelled job and a close. */
+function stageHistories(tally: Tally, sabotage?: Sabotage) {
+  return fc.property(fc.integer({ min: 1, max: 4 }), fc.nat(0), policies, stages, steps, (...drawnValues) => {
+    const [workers, , policy, given, history] = drawnValues;
+    const world = new World({ workers, policy, sabotage });
+    history.forEach(([pick, luck], turn) => {
+      for (const [job, { tasks, turn: at }] of given.entries())
+        if (at === turn && !world.closed) submit(world, job, tasks, workers);
+      world.step(pick, luck);
+      if (turn % 9 === 0) world.straggle(pick);
+      if (turn === given[0]!.turn + 12 && pick % 3 === 0) world.send({ type: 'cancel', job: 0 });
+      if (turn % 50 === 49) world.resize(1 + (pick % 4));
+      if (turn === given[0]!.turn + 20 && pick % 5 === 0) world.close();
+    });
+    world.settle(() => world.ended.size === world.submitted);
+    world.checkReplay();
+    tally.copies += world.copies;
+    tally.exclusions += world.exclusions;
+    for (const reason of world.ended.values()) tally.reasons.add(reason);
+  });
+}
+
+function submit(world: World, job: number, tasks: number, workers: number): void {
+  world.submit(
+    job,
+    Array.from({ length: tasks }, (_, task) => (task % 3 === 0 ? task % workers : null)),
+  );
+}
+
+/** Histories of a loop of 6 groups, with resizes and some stages beside it. */
+function loopHistories(tally: Tally, sabotage?: Sabotage) {
+  const units = fc.integer({ min: 1, max: 7 });
+  return fc.property(fc.integer({ min: 1, max: 4 }), units, policies, stages, steps, (...drawnValues) => {
+    const [workers, unitCount, policy, given, history] = drawnValues;
+    const world = new World({ workers, units: unitCount, policy, sabotage });
+    world.send({ type: 'openLoop', job: LOOP, units: unitCount });
+    let groups = 0;
+    let told = 0;
+    const over = (): boolean => world.ended.has(LOOP) || groups === 6;
+    const advance = (): void => {
+      if (over() || world.advanced < told) return;
+      // A group that ended early to move units goes on before the next one.
+      if (world.limit === 3 * groups && ++groups === 6) return;
+      world.limit = 3 * groups;
+      told++;
+      world.send({ type: 'advance', job: LOOP });
+    };
+    advance();
+    history.forEach(([pick, luck], turn) => {
+      for (const [job, { tasks, turn: at }] of given.entries()) if (at === turn) submit(world, job, tasks, workers);
+      world.step(pick, luck);
+      if (turn % 40 === 39) world.resize(1 + (pick % 4));
+      advance();
+    });
+    const stagesEnded = (): number => world.ended.size - (world.ended.has(LOOP) ? 1 : 0);
+    world.settle(() => over() && stagesEnded() === given.length, advance);
+    if (!world.ended.has(LOOP)) expect(world.iterations).toEqual(new Array(unitCount).fill(15));
+    world.checkReplay();
+    tally.regroups += world.regroups;
+    tally.exclusions += world.exclusions;
+    tally.reasons.add(world.ended.get(LOOP) ?? 'success');
+  });
+}
+
+const tallied = (): Tally => ({ copies: 0, exclusions: 0, regroups: 0, reasons: new Set() });
 
 describe('Scheduler', () => {
   it('delivers every result exactly once, or fails its job, in every history', () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 4 }),
-        fc.array(fc.nat(6), { minLength: 1, maxLength: 4 }),
-        steps,
-        (workers, sizes, history) => {
-          const world = new World(workers, 0);
-          sizes.forEach((tasks, job) => {
-            world.send({
-              type: 'submitStage',
-              job,
-              preferred: Array.from({ length: tasks }, (_, task) => (task % 3 === 0 ? task % workers : null)),
-            });
-          });
-          history.forEach(([pick, luck], turn) => {
-            world.step(pick, luck);
-            if (turn === 40 && pick % 5 === 0) world.send({ type: 'cancel', job: 0 });
-            if (turn % 50 === 49) world.send({ type: 'resize', workers: 1 + (pick % 4) });
-          });
-          settle(world, () => world.ended.size === sizes.length);
-          sizes.forEach((tasks, job) => {
-            const delivered = world.delivered.filter((key) => key.startsWith(`${job}:`));
-            expect(new Set(delivered).size).toBe(delivered.length);
-            if (world.ended.get(job) === 'success') expect(delivered).toHaveLength(tasks);
-          });
-          const replay = new Scheduler({ maxAttempts: MAX_ATTEMPTS, maxStartFailures: 4 });
-          for (const [event, commands] of world.log) expect(replay.step(event)).toEqual(commands);
-        },
-      ),
-      { numRuns: runs },
+    const tally = tallied();
+    fc.assert(stageHistories(tally), { numRuns: runs, endOnFailure: true });
+    expect(tally.copies).toBeGreaterThan(runs / 10);
+    expect(tally.exclusions).toBeGreaterThan(runs / 10);
+    expect([...tally.reasons]).toEqual(
+      expect.arrayContaining(['success', 'taskError', 'cancelled', 'closed', 'memoryBudget']),
     );
   });
 
   it('brings every loop to its limit, or fails it, with one owner a unit, in every history', () => {
-    let regroups = 0;
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 7 }), steps, (workers, units, history) => {
-        const world = new World(workers, units);
-        world.send({ type: 'openLoop', job: LOOP, units });
-        let groups = 0;
-        let told = 0;
-        const over = (): boolean => world.ended.has(LOOP) || groups === 6;
-        const advance = (): void => {
-          if (over() || world.advanced < told) return;
-          // A group that ended early to move units goes on before the next one.
-          if (world.limit === 3 * groups && ++groups === 6) return;
-          world.limit = 3 * groups;
-          told++;
-          world.send({ type: 'advance', job: LOOP });
-        };
-        advance();
-        history.forEach(([pick, luck], turn) => {
-          world.step(pick, luck);
-          if (turn % 40 === 39) world.send({ type: 'resize', workers: 1 + (pick % 4) });
-          advance();
-        });
-        for (let turn = 0; turn < 20_000 && !over(); turn++) {
-          world.step(turn, turn % 2 === 0 ? 0.39 : 0.5);
-          advance();
-        }
-        expect(over()).toBe(true);
-        if (!world.ended.has(LOOP)) expect(world.iterations).toEqual(new Array(units).fill(15));
-        regroups += world.regroups;
-      }),
-      { numRuns: runs },
-    );
-    expect(regroups).toBeGreaterThan(runs / 10);
+    const tally = tallied();
+    fc.assert(loopHistories(tally), { numRuns: runs, endOnFailure: true });
+    expect(tally.regroups).toBeGreaterThan(runs / 10);
+    expect(tally.exclusions).toBeGreaterThan(runs / 10);
+    expect([...tally.reasons]).toEqual(expect.arrayContaining(['success', 'taskError', 'memoryBudget']));
   });
 
   it('bounds attempts also when two places fail in turn', () => {
-    const world = new World(1, 2);
+    const world = new World({ workers: 1, units: 2 });
     world.send({ type: 'openLoop', job: LOOP, units: 2 });
     world.limit = 1;
     world.send({ type: 'advance', job: LOOP });
@@ -308,16 +142,294 @@ describe('Scheduler', () => {
   });
 
   it('gives up on workers that never start, and tries again for the next job', () => {
-    const world = new World(2, 0);
-    world.send({ type: 'submitStage', job: 0, preferred: [null] });
+    const world = new World({ workers: 2 });
+    world.submit(0, [null]);
     for (let i = 0; i < 4; i++) {
-      const [worker] = world.workers.keys();
-      world.workers.delete(worker!);
-      world.send({ type: 'workerExited', worker: worker!, running: null, detail: 'cannot start' });
+      const [worker] = world.workers.values();
+      world.exit(worker!);
     }
     expect(world.ended.get(0)).toBe('startFailed');
-    world.send({ type: 'submitStage', job: 1, preferred: [null] });
-    settle(world, () => world.ended.get(1) === 'success');
+    world.submit(1, [null]);
+    world.settle(() => world.ended.get(1) === 'success');
+  });
+});
+
+describe('Scheduler policy', () => {
+  /** A scheduler with `workers` ready workers. */
+  function ready(workers: number, excludeAfter = 3): Scheduler {
+    const scheduler = new Scheduler({ maxAttempts: MAX_ATTEMPTS, excludeAfter, maxStartFailures: 4 });
+    scheduler.step({ type: 'start', workers });
+    for (let worker = 0; worker < workers; worker++) scheduler.step({ type: 'workerReady', worker });
+    return scheduler;
+  }
+  const error = { name: 'Error', message: 'no' };
+  const isRun = (command: Command) => command.type === 'runTask';
+
+  it('shares workers fairly: a small job ends long before a big one that came first', () => {
+    const scheduler = ready(1);
+    const order: number[] = [];
+    let commands = scheduler.step({ type: 'submitStage', job: 0, preferred: new Array<null>(100).fill(null) });
+    commands.push(...scheduler.step({ type: 'submitStage', job: 1, preferred: [null, null, null] }));
+    while (commands.length > 0) {
+      const ran = commands.find((command) => command.type === 'runTask')!;
+      order.push(ran.job);
+      commands = scheduler.step({ ...ran, type: 'taskSucceeded' });
+      if (!commands.some((command) => command.type === 'runTask')) break;
+    }
+    expect(order).toHaveLength(103);
+    expect(order.slice(0, 7)).toEqual([0, 1, 0, 1, 0, 1, 0]);
+  });
+
+  it('gives half of the workers to each of two jobs', () => {
+    const scheduler = ready(4);
+    scheduler.step({ type: 'submitStage', job: 0, preferred: new Array<null>(100).fill(null) });
+    scheduler.step({ type: 'submitStage', job: 1, preferred: new Array<null>(100).fill(null) });
+    const jobs = [0, 1].map((worker) =>
+      scheduler.step({ type: 'taskSucceeded', worker, job: 0, task: worker, attempt: 1 }),
+    );
+    expect(jobs.flat().flatMap((command) => (command.type === 'runTask' ? [command.job] : []))).toEqual([1, 1]);
+  });
+
+  it('tries a task again where it has not failed, if such a worker is free', () => {
+    const scheduler = ready(2);
+    scheduler.step({ type: 'submitStage', job: 0, preferred: [null] });
+    const commands = scheduler.step({ type: 'taskFailed', worker: 0, job: 0, task: 0, attempt: 1, error });
+    expect(commands).toContainEqual({ type: 'runTask', worker: 1, job: 0, task: 0, attempt: 2 });
+  });
+
+  it('replaces a worker on which attempts failed in a row, of whatever task, and goes on with the new one', () => {
+    const scheduler = ready(1, 2);
+    const tasks: number[] = [];
+    let ran = scheduler.step({ type: 'submitStage', job: 0, preferred: [null] }).find(isRun)!;
+    scheduler.step({ type: 'submitStage', job: 1, preferred: [null] });
+    for (let failure = 0; failure < 2; failure++) {
+      tasks.push(ran.job);
+      const commands = scheduler.step({ ...ran, type: 'taskFailed', error });
+      if (failure === 0) ran = commands.find(isRun)!;
+      else expect(commands).toContainEqual({ type: 'terminate', worker: 0, reason: 'excluded' });
+      if (failure === 1) expect(commands).toContainEqual({ type: 'startWorker', worker: 1 });
+    }
+    expect(tasks).toEqual([0, 1]);
+    scheduler.step({ type: 'workerExited', worker: 0, running: null, detail: '' });
+    const next = scheduler.step({ type: 'workerReady', worker: 1 });
+    expect(next).toEqual([{ type: 'runTask', worker: 1, job: 0, task: 0, attempt: 2 }]);
+  });
+
+  it('does not blame a worker for errors that the same input gives everywhere, nor after a success', () => {
+    const scheduler = ready(1, 2);
+    let [ran] = scheduler.step({ type: 'submitStage', job: 0, preferred: [null, null] }).filter(isRun);
+    [ran] = scheduler.step({ ...ran!, type: 'taskFailed', error }).filter(isRun);
+    [ran] = scheduler.step({ ...ran!, type: 'taskSucceeded' }).filter(isRun);
+    const final = { ...error, final: true };
+    const first = scheduler.step({ ...ran!, type: 'taskFailed', error: final });
+    expect(first.map(({ type }) => type)).toEqual(['attemptFailed', 'endJob']);
+    [ran] = scheduler.step({ type: 'submitStage', job: 1, preferred: [null] }).filter(isRun);
+    const second = scheduler.step({ ...ran!, type: 'taskFailed', error });
+    expect(second.map(({ type }) => type)).toEqual(['attemptFailed', 'runTask']);
+  });
+
+  it('runs a slow task a second time; the first result wins and the other attempt is ended', () => {
+    const scheduler = ready(2);
+    scheduler.step({ type: 'submitStage', job: 0, preferred: [null] });
+    const copy = scheduler.step({ type: 'straggler', job: 0, task: 0 });
+    expect(copy).toEqual([{ type: 'runTask', worker: 1, job: 0, task: 0, attempt: 2 }]);
+    expect(scheduler.step({ type: 'straggler', job: 0, task: 0 })).toEqual([]);
+    expect(scheduler.step({ type: 'taskSucceeded', worker: 1, job: 0, task: 0, attempt: 2 })).toEqual([
+      { type: 'deliver', job: 0, task: 0, worker: 1 },
+      { type: 'terminate', worker: 0, reason: 'superseded' },
+      { type: 'endJob', job: 0, reason: 'success', task: -1, attempt: 0, error: null },
+    ]);
+    expect(scheduler.step({ type: 'taskSucceeded', worker: 0, job: 0, task: 0, attempt: 1 })).toEqual([]);
+  });
+
+  it('a failure of one of two attempts costs nothing while the other runs', () => {
+    const scheduler = ready(2);
+    scheduler.step({ type: 'submitStage', job: 0, preferred: [null] });
+    scheduler.step({ type: 'straggler', job: 0, task: 0 });
+    const failed = scheduler.step({ type: 'taskFailed', worker: 1, job: 0, task: 0, attempt: 2, error });
+    expect(failed.map(({ type }) => type)).toEqual(['attemptFailed']);
+    const ended = scheduler.step({ type: 'taskSucceeded', worker: 0, job: 0, task: 0, attempt: 1 });
+    expect(ended.map(({ type }) => type)).toEqual(['deliver', 'endJob']);
+  });
+});
+
+describe('the simulation can fail', () => {
+  /** Replaces a method of a scheduler by one that gets the original. */
+  function replace(
+    scheduler: Scheduler,
+    method: string,
+    by: (original: (...args: never[]) => unknown) => unknown,
+  ): void {
+    const original = Reflect.get(scheduler, method) as (...args: never[]) => unknown;
+    Reflect.set(scheduler, method, by(original.bind(scheduler)));
+  }
+  const nothing = (): void => {};
+
+  /** Ways to break the scheduler, and the rule that must catch each. */
+  const mutants: readonly {
+    readonly name: string;
+    readonly rule: RegExp;
+    readonly histories: typeof stageHistories;
+    readonly sabotage?: (scheduler: Scheduler) => void;
+    readonly patch?: () => void;
+  }[] = [
+    {
+      name: 'believes words of attempts that are over',
+      rule: /one task at a time|comes from the attempt that was heard/,
+      histories: stageHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'releaseTask', () => (id: number) => {
+          const workers = Reflect.get(scheduler, 'workers') as Map<number, { running: unknown }>;
+          const worker = workers.get(id) ?? null;
+          if (worker !== null) worker.running = null;
+          return worker;
+        }),
+    },
+    {
+      name: 'tries for ever',
+      rule: /attempts are bounded/,
+      histories: stageHistories,
+      patch: () => {
+        const fail = StageState.prototype.fail;
+        vi.spyOn(StageState.prototype, 'fail').mockImplementation(function (this: StageState, task, worker) {
+          const outcome = fail.call(this, task, worker);
+          if (outcome !== 'exhausted') return outcome;
+          (Reflect.get(this, 'pending') as number[]).unshift(task);
+          return 'again';
+        });
+      },
+    },
+    {
+      name: 'forgets the task of a worker that died',
+      rule: /everything ends/,
+      histories: stageHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'attemptFailed', (original) => (...args: never[]) => {
+          const [, , reason] = args as readonly unknown[];
+          if (reason === 'taskError') original(...args);
+        }),
+    },
+    {
+      name: 'gives tasks to workers that are being ended',
+      rule: /no task on a dead worker|a worker is ended once/,
+      histories: stageHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'stopWorker', (original) => (id: number, reason: string) => {
+          original(id as never, reason as never);
+          const workers = Reflect.get(scheduler, 'workers') as Map<number, { phase: string }>;
+          const worker = workers.get(id);
+          if (worker !== undefined) worker.phase = 'ready';
+        }),
+    },
+    {
+      name: 'runs a task on two workers',
+      rule: /a second live attempt only of a slow task|no task that is done/,
+      histories: stageHistories,
+      patch: () => {
+        const begin = StageState.prototype.begin;
+        vi.spyOn(StageState.prototype, 'begin').mockImplementation(function (this: StageState, task, worker) {
+          const attempt = begin.call(this, task, worker);
+          if (attempt === 1) (Reflect.get(this, 'pending') as number[]).push(task);
+          return attempt;
+        });
+      },
+    },
+    {
+      name: 'serves the first job first',
+      rule: /the stage with the fewest running tasks comes first/,
+      histories: stageHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'stages', (original) => () => {
+          const stages = original() as StageState[];
+          for (const stage of stages) stage.servedAt = -1;
+          return stages;
+        }),
+    },
+    {
+      name: 'keeps workers on which everything fails',
+      rule: /no task for a worker that is excluded/,
+      histories: stageHistories,
+      sabotage: (scheduler) => replace(scheduler, 'drain', () => nothing),
+    },
+    {
+      name: 'leaves cancelled tasks running',
+      rule: /cancelling ends the workers of a job/,
+      histories: stageHistories,
+      sabotage: (scheduler) =>
+        replace(
+          scheduler,
+          'cancel',
+          () => (job: number) =>
+            (Reflect.get(scheduler, 'failJob') as (...args: unknown[]) => void).call(
+              scheduler,
+              job,
+              'cancelled',
+              -1,
+              null,
+            ),
+        ),
+    },
+    {
+      name: 'starts workers after close',
+      rule: /no worker starts after close/,
+      histories: stageHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'startWorkers', (original) => () => {
+          Reflect.set(scheduler, 'closing', false);
+          original();
+        }),
+    },
+    {
+      name: 'loses a worker that is free',
+      rule: /no worker idles while a task waits/,
+      histories: stageHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'step', (original) => (event: never) => {
+          const { type } = event as { type: string };
+          if (type !== 'workerReady') return original(event);
+          replace(scheduler, 'assignTasks', () => nothing);
+          const commands = original(event);
+          Reflect.deleteProperty(scheduler, 'assignTasks');
+          return commands;
+        }),
+    },
+    {
+      name: 'gives units away from owners that still write',
+      rule: /a unit moves away only from a worker that is gone or outside|only the owner works on a unit/,
+      histories: loopHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'coverLoop', () => (loop: never) => {
+          const { owners } = loop as { owners: readonly number[] };
+          const readyWorkers = (Reflect.get(scheduler, 'readyWorkers') as () => number[]).call(scheduler);
+          const enterAll = Reflect.get(scheduler, 'enterAll') as (...args: unknown[]) => void;
+          enterAll.call(scheduler, loop, balanceUnits(owners, readyWorkers));
+        }),
+    },
+    {
+      name: 'takes late returns of an older epoch for done',
+      rule: /all units stand at the limit/,
+      histories: loopHistories,
+      sabotage: (scheduler) =>
+        replace(scheduler, 'loopReturned', (original) => (worker: never, job: never) => {
+          const jobs = Reflect.get(scheduler, 'jobs') as Map<number, { epoch?: number }>;
+          original(worker, job, jobs.get(job)?.epoch as never, 'done' as never);
+        }),
+    },
+  ];
+
+  it.each(mutants)('notices a scheduler that $name, and replays it from its seed', (mutant) => {
+    const property = mutant.histories(tallied(), mutant.sabotage);
+    try {
+      mutant.patch?.();
+      const found = fc.check(property, { numRuns: 300, seed: 1, endOnFailure: true });
+      expect(found.failed).toBe(true);
+      expect(String(found.errorInstance)).toMatch(mutant.rule);
+      // What fast-check prints is enough to see the same failure again, and nothing else.
+      const again = fc.check(property, { seed: found.seed, path: found.counterexamplePath!, endOnFailure: true });
+      expect(String(again.errorInstance)).toBe(String(found.errorInstance));
+    } finally {
+      vi.restoreAllMocks();
+    }
   });
 });
 

@@ -45,13 +45,13 @@ export class Agent {
   private lastStatus = '';
   private lastStatusMs = 0;
 
-  constructor({ worker, secret, host }: Welcome, links: AgentLinks) {
+  constructor({ worker, secret, host, heapBytes }: Welcome, links: AgentLinks) {
     this.worker = worker;
     this.links = links;
     const onReceived = (): void => this.vitals.received();
     this.exchange = new Exchange({ worker, host, secret, loops: this.loops, onReceived });
     const data: ThreadData = { worker, vitals: this.vitals.buffer, sharesMemory: false };
-    this.thread = startThread(new URL('../thread-main.js', import.meta.url), data, {
+    this.thread = startThread(new URL('../thread-main.js', import.meta.url), data, heapBytes, {
       onMessage: (message) => this.fromThread(message as FromThread),
       onExit: (detail) => links.onThreadExit(detail),
     });

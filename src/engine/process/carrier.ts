@@ -7,6 +7,7 @@ import { type Listener, listen, randomBytes } from '#platform';
 import { type BlockTable, NOBODY } from '../blocks.ts';
 import type { CarriedWorker, Carrier, CarrierEvents } from '../carrier.ts';
 import type { Phase } from '../engine.ts';
+import type { EnginePolicy } from '../engine-options.ts';
 import type { ToWorker } from '../messages.ts';
 import { ReportRing } from '../report-ring.ts';
 import type { Vitals } from '../vitals.ts';
@@ -46,7 +47,7 @@ export class ProcessCarrier implements Carrier {
     this.watch.unref();
   }
 
-  start(id: number, vitals: Vitals, events: CarrierEvents): CarriedWorker {
+  start(id: number, vitals: Vitals, events: CarrierEvents, policy: EnginePolicy): CarriedWorker {
     const worker: WorkerProcess = new WorkerProcess(id, vitals, {
       onMessage: (message) => events.onMessage(message),
       onControl: (message) => this.heard(worker, message, events),
@@ -62,7 +63,7 @@ export class ProcessCarrier implements Carrier {
     this.rendezvous.then(
       ({ port, hold }) => {
         hold(false);
-        worker.spawn({ worker: id, secret: this.secret, host: HOST, port });
+        worker.spawn({ worker: id, secret: this.secret, host: HOST, port, heapBytes: policy.memoryBudgetBytes });
       },
       (thrown) => worker.end(`the rendezvous cannot be opened: ${String(thrown)}`),
     );

@@ -34,6 +34,8 @@ export interface Welcome {
   readonly secret: Uint8Array;
   readonly host: string;
   readonly port: number;
+  /** The JS heap that its thread may have. */
+  readonly heapBytes: number;
 }
 
 /** What each side says when a connection begins. */
