@@ -14,18 +14,34 @@ export interface ThreadData {
   readonly sharesMemory: boolean;
 }
 
+/** How long a thread that is to end may go on loading its modules. */
+const START_GRACE_MS = 2000;
+
 const threadsCarrier: Carrier = {
   name: 'threads',
   sharesMemory: true,
   start(worker, vitals, events, { memoryBudgetBytes }) {
     const data: ThreadData = { worker, vitals: vitals.buffer, sharesMemory: true };
+    let isReady = false;
+    let grace: ReturnType<typeof setTimeout> | undefined;
     const thread = startThread(new URL('./thread-main.js', import.meta.url), data, memoryBudgetBytes, {
-      onMessage: (message) => events.onMessage(message as FromWorker),
-      onExit: (detail) => events.onExit(detail),
+      onMessage: (message) => {
+        isReady = true;
+        if (grace === undefined) events.onMessage(message as FromWorker);
+        else thread.terminate();
+      },
+      onExit: (detail) => {
+        clearTimeout(grace);
+        events.onExit(detail);
+      },
     });
     return {
       send: (message) => thread.post(message),
-      terminate: () => thread.terminate(),
+      terminate: () => {
+        // Node loses the file that a thread is reading when it is ended, so one that still loads its modules is ended when it has done so.
+        if (isReady) thread.terminate();
+        else grace ??= setTimeout(() => thread.terminate(), START_GRACE_MS);
+      },
       hold: (alive) => thread.hold(alive),
     };
   },
