@@ -1,5 +1,5 @@
 /** @file Processes on Node, Deno and Bun: starting one, and being one. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 /** What a child process reports to whom started it. */
@@ -28,7 +28,7 @@ const TRAILING_OUTPUT_MS = 500;
 
 /** Starts a module in a process of its own, with this one's runtime and flags. */
 export function startProcess(module: URL, events: ProcessEvents): StartedProcess {
-  const child = spawn(process.execPath, [...inheritedFlags(process.execArgv), fileURLToPath(module)], {
+  const child: ChildProcess = spawn(process.execPath, [...inheritedFlags(process.execArgv), fileURLToPath(module)], {
     stdio: ['pipe', 'pipe', 'pipe'],
     windowsHide: true,
   });
@@ -37,12 +37,13 @@ export function startProcess(module: URL, events: ProcessEvents): StartedProcess
   const end = (): void => {
     if (ended) return;
     ended = true;
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
     events.onExit(detail);
   };
-  child.stdout.on('data', (chunk: Uint8Array) => events.onOutput(chunk));
-  child.stderr.on('data', (chunk: Uint8Array) => events.onError(chunk));
-  child.stdin.on('error', () => {}); // it has ended: `exit` says so
+  // Without a file handle left there are no streams, and `error` follows.
+  child.stdout?.on('data', (chunk: Uint8Array) => events.onOutput(chunk));
+  child.stderr?.on('data', (chunk: Uint8Array) => events.onError(chunk));
+  child.stdin?.on('error', () => {}); // it has ended: `exit` says so
   child.on('error', (error) => {
     detail = `the worker process could not be started: ${error.message}`;
     if (child.pid === undefined) end();
@@ -55,23 +56,29 @@ export function startProcess(module: URL, events: ProcessEvents): StartedProcess
   child.on('close', end);
   return {
     write(pieces) {
-      if (ended || !child.stdin.writable) return true;
-      child.stdin.cork();
+      const { stdin } = child;
+      if (ended || !stdin?.writable) return true;
+      stdin.cork();
       let taken = true;
-      for (const piece of pieces) taken = child.stdin.write(piece);
-      child.stdin.uncork();
+      for (const piece of pieces) taken = stdin.write(piece);
+      stdin.uncork();
       return taken;
     },
     drained: () =>
       new Promise((resolve) => {
-        if (ended || !child.stdin.writableNeedDrain) return resolve();
-        child.stdin.once('drain', resolve);
-        child.stdin.once('close', resolve);
+        const { stdin } = child;
+        if (ended || !stdin?.writableNeedDrain) return resolve();
+        stdin.once('drain', resolve);
+        stdin.once('close', resolve);
       }),
     kill: () => void child.kill('SIGKILL'),
     hold(alive) {
-      const handles = [child, child.stdin, child.stdout, child.stderr] as unknown as readonly Partial<Holdable>[];
-      for (const handle of handles) (alive ? handle.ref : handle.unref)?.call(handle);
+      const handles = [child, child.stdin, child.stdout, child.stderr] as unknown as readonly (
+        | Partial<Holdable>
+        | null
+        | undefined
+      )[];
+      for (const handle of handles) (alive ? handle?.ref : handle?.unref)?.call(handle);
     },
   };
 }
