@@ -135,7 +135,7 @@ async function rowsOf(carrier, create, seconds) {
       const [computeUs, updateUs] = [200, 20];
       const spec = loopSpec(units, 1024, { computeUs, updateUs, copies: false });
       const own = (units / WORKERS) * (computeUs + updateUs);
-      const times = await iterations(engine, spec, 200, seconds);
+      const times = await iterations(engine, spec, 100, seconds);
       add(
         `iteration beyond compute, ${units} units, ${carrier}`,
         'us',

@@ -31,15 +31,17 @@ const convolution = ({ n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, grou
   return { numbers, flops, floats: n * (c * h * h + o * ho * ho) };
 };
 
+const gradients = { forward: 'y', 'backward-data': 'gradX', 'backward-filter': 'gradWeight' };
+
+/** Winograd's algorithm has no gradient of the filter: there "all" takes the direct one. Its flops count as if it were direct. */
 const conv2d = (family) => (shape) => {
   const { numbers, flops, floats } = convolution(shape);
   const depthwise = shape.groups > 1;
-  const names = { forward: ['y'], 'backward-data': ['gradX'], 'backward-filter': ['gradWeight'] };
-  const whats = shape.what === 'all' ? Object.keys(names) : [shape.what];
-  const calls = whats.map((what) => ({ kernel: `${family}_${what.replace('-', '_')}`, numbers }));
+  const whats = shape.what === 'all' ? Object.keys(gradients) : [shape.what];
+  const kernelOf = (what) => `${what === 'backward-filter' ? 'conv2d_f32' : family}_${what.replace('-', '_')}`;
   return {
-    calls,
-    output: names[whats[0]][0],
+    calls: whats.map((what) => ({ kernel: kernelOf(what), numbers: { ...numbers, tile: shape.tile } })),
+    output: gradients[whats[0]],
     flops: flops * whats.length,
     threads: shape.threads,
     stream: depthwise ? { reads: 1, writes: 1, bytes: 4 * floats } : undefined,

@@ -66,6 +66,21 @@ const pool =
     return { type, attributes, inputs: [given('x', [1, planes, h, h])], output: [1, planes, ho, ho] };
   };
 
+const convolution = ({ what, n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) => {
+  const ho = Math.floor((h + 2 * padding - kernel) / stride) + 1;
+  const attributes = {
+    kernel_shape: [kernel, kernel],
+    ...{ strides: [stride, stride], pads: new Array(4).fill(padding), group: groups },
+  };
+  const constants = [given('weight', [o, c / groups, kernel, kernel])];
+  if (what === 'forward') {
+    return { type: 'Conv', attributes, inputs: [given('x', [n, c, h, h])], constants, output: [n, o, ho, ho] };
+  }
+  if (what !== 'backward-data' || stride > 1) return undefined;
+  const inputs = [given('gradY', [n, o, ho, ho])];
+  return { type: 'ConvTranspose', attributes, inputs, constants, output: [n, c, h, h] };
+};
+
 /** The node of each operation; undefined where ONNX (inference) has none. */
 const operations = {
   gemm({ m, n, k, transposeA = 0, transposeB = 0, batch }) {
@@ -80,20 +95,8 @@ const operations = {
   prepacked({ m, n, k }) {
     return { type: 'MatMul', inputs: [given('a', [m, k])], constants: [given('b', [k, n])], output: [m, n] };
   },
-  conv({ what, n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) {
-    const ho = Math.floor((h + 2 * padding - kernel) / stride) + 1;
-    const attributes = {
-      kernel_shape: [kernel, kernel],
-      ...{ strides: [stride, stride], pads: new Array(4).fill(padding), group: groups },
-    };
-    const constants = [given('weight', [o, c / groups, kernel, kernel])];
-    if (what === 'forward') {
-      return { type: 'Conv', attributes, inputs: [given('x', [n, c, h, h])], constants, output: [n, o, ho, ho] };
-    }
-    if (what !== 'backward-data' || stride > 1) return undefined;
-    const inputs = [given('gradY', [n, o, ho, ho])];
-    return { type: 'ConvTranspose', attributes, inputs, constants, output: [n, c, h, h] };
-  },
+  conv: convolution,
+  winograd: convolution,
   unary({ name, length }) {
     const type = { exp: 'Exp', sigmoid: 'Sigmoid', tanh: 'Tanh', log: 'Log' }[name];
     return type && { type, inputs: [given('x', [length])], output: [length] };

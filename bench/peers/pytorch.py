@@ -73,8 +73,8 @@ def gemm(m, n, k, transposeA=0, transposeB=0, batch=None):
     return [lambda: multiply(a, b, out=out)]
 
 
-def conv(what, c, h, o, n=1, kernel=3, stride=1, padding=1, groups=1):
-    """Forward or gradients, in PyTorch's default layout and in channels_last."""
+def conv(what, c, h, o, n=1, kernel=3, stride=1, padding=1, groups=1, tile=None):
+    """Forward or gradients, in PyTorch's default layout and in channels_last. `tile` is the algorithm that we take; it takes its own."""
     ways = []
     for memory in (torch.contiguous_format, torch.channels_last):
         x = wave("x", n, c, h, h).contiguous(memory_format=memory)

@@ -61,32 +61,35 @@ const product = (tf, { m, n, k, transposeA = 0, transposeB = 0, batch, threads =
   return { inputs: [a, b], call: () => tf.matMul(a, b, transposeA === 1, transposeB === 1) };
 };
 
+const convolution = (tf, { what, n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) => {
+  const ho = Math.floor((h + 2 * padding - kernel) / stride) + 1;
+  const filter = wave((o * c * kernel * kernel) / groups, seeds.weight);
+  if (groups > 1) {
+    if (what !== 'forward') return undefined;
+    const x = image(tf, n, c, h, seeds.x);
+    const depthwise = permute(filter, [c, 1, kernel, kernel], [2, 3, 0, 1]);
+    const weight = tf.tensor4d(depthwise, [kernel, kernel, c, 1]);
+    return { inputs: [x, weight], call: () => tf.depthwiseConv2d(x, weight, stride, padding) };
+  }
+  const weight = tf.tensor4d(permute(filter, [o, c, kernel, kernel], [2, 3, 1, 0]), [kernel, kernel, c, o]);
+  if (what === 'forward') {
+    const x = image(tf, n, c, h, seeds.x);
+    return { inputs: [x, weight], call: () => tf.conv2d(x, weight, stride, padding) };
+  }
+  if (what === 'backward-data') {
+    const gradient = image(tf, n, o, ho, seeds.gradY);
+    const call = () => tf.conv2dTranspose(gradient, weight, [n, h, h, c], stride, padding);
+    return { inputs: [gradient, weight], call };
+  }
+  return undefined; // Conv2DBackpropFilter: no kernel
+};
+
 /** For each operation its inputs and the call; undefined where this backend has no kernel. */
 const operations = {
   gemm: product,
   prepacked: product,
-  conv(tf, { what, n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, groups = 1 }) {
-    const ho = Math.floor((h + 2 * padding - kernel) / stride) + 1;
-    const filter = wave((o * c * kernel * kernel) / groups, seeds.weight);
-    if (groups > 1) {
-      if (what !== 'forward') return undefined;
-      const x = image(tf, n, c, h, seeds.x);
-      const depthwise = permute(filter, [c, 1, kernel, kernel], [2, 3, 0, 1]);
-      const weight = tf.tensor4d(depthwise, [kernel, kernel, c, 1]);
-      return { inputs: [x, weight], call: () => tf.depthwiseConv2d(x, weight, stride, padding) };
-    }
-    const weight = tf.tensor4d(permute(filter, [o, c, kernel, kernel], [2, 3, 1, 0]), [kernel, kernel, c, o]);
-    if (what === 'forward') {
-      const x = image(tf, n, c, h, seeds.x);
-      return { inputs: [x, weight], call: () => tf.conv2d(x, weight, stride, padding) };
-    }
-    if (what === 'backward-data') {
-      const gradient = image(tf, n, o, ho, seeds.gradY);
-      const call = () => tf.conv2dTranspose(gradient, weight, [n, h, h, c], stride, padding);
-      return { inputs: [gradient, weight], call };
-    }
-    return undefined; // Conv2DBackpropFilter: no kernel
-  },
+  conv: convolution,
+  winograd: convolution,
   unary,
   softmax(tf, { rows, columns }) {
     const x = tf.tensor2d(wave(rows * columns, seeds.x), [rows, columns]);
