@@ -17,9 +17,8 @@ import { WorkerProcess } from './worker-process.ts';
 
 /** Workers are on this machine. */
 const HOST = '127.0.0.1';
-/** A worker process that gives no sign of life for so long is ended: its main thread never computes. */
-const HEARTBEAT_TIMEOUT_MS = 15_000;
-const HEARTBEAT_LOOK_MS = 500;
+/** How often it is looked for workers whose process gives no sign of life: their main threads never compute. */
+const HEARTBEAT_LOOK_MS = 250;
 
 /** A loop, as the carrier mirrors it. */
 interface MirroredLoop {
@@ -42,7 +41,11 @@ export class ProcessCarrier implements Carrier {
   private rendezvous: Promise<Listener> | null = null;
   private readonly watch: ReturnType<typeof setInterval>;
 
-  constructor() {
+  private readonly heartbeatTimeoutMs: number;
+
+  /** @param heartbeatTimeoutMs a worker process that gives no sign of life for so long is ended, whatever its task does. */
+  constructor(heartbeatTimeoutMs: number) {
+    this.heartbeatTimeoutMs = heartbeatTimeoutMs;
     this.watch = setInterval(() => this.look(), HEARTBEAT_LOOK_MS);
     this.watch.unref();
   }
@@ -206,8 +209,8 @@ export class ProcessCarrier implements Carrier {
   private look(): void {
     const now = performance.now();
     for (const worker of this.workers.values()) {
-      if (worker.address === null || now - worker.heardMs < HEARTBEAT_TIMEOUT_MS) continue;
-      worker.kill(`it gave no sign of life for ${HEARTBEAT_TIMEOUT_MS} ms`);
+      if (worker.address === null || now - worker.heardMs < this.heartbeatTimeoutMs) continue;
+      worker.kill(`the worker process gave no sign of life for ${this.heartbeatTimeoutMs} ms`);
     }
   }
 }

@@ -6,7 +6,7 @@
  * Parts are sent from where they lie, without a copy. A slot is not written again before the version after it has been used by all, for which
  * they must have got it: so what is being sent does not change. If it did, the checksum would say so, and it would be sent again.
  */
-import { deserialize, listen, serialize } from '#platform';
+import { deserialize, type Listener, listen, serialize } from '#platform';
 import type { FrameHeader } from '../../codec/frames.ts';
 import { EngineError } from '../../errors.ts';
 import type { Subscription } from './control.ts';
@@ -57,6 +57,8 @@ export interface ExchangeOptions {
 export class Exchange {
   private readonly options: ExchangeOptions;
   private port = 0;
+  private listener: Listener | null = null;
+  private readonly served = new Set<Peer>();
   private addresses = new Map<number, Hello>();
   private readonly links = new Map<number, Promise<Peer | null>>();
   private readonly incoming = new Map<number, Incoming>();
@@ -80,7 +82,15 @@ export class Exchange {
       );
     });
     this.port = listener.port;
+    this.listener = listener;
     return { worker, host, port: listener.port };
+  }
+
+  /** Closes everything. */
+  shut(): void {
+    this.setPeers([]);
+    for (const peer of this.served) peer.destroy();
+    void this.listener?.close();
   }
 
   /** Who lives where now. Nothing is expected any more of those who are gone. */
@@ -130,6 +140,7 @@ export class Exchange {
 
   private serve(peer: Peer): void {
     const mine = new Set<Outgoing>();
+    this.served.add(peer);
     peer.listen({
       onFrame: (header, payload) => {
         if (header.type !== frameType.ask) throw unexpected(header);
@@ -141,6 +152,7 @@ export class Exchange {
         }
       },
       onClose: () => {
+        this.served.delete(peer);
         for (const outgoing of mine) this.forget(outgoing, mine);
       },
     });

@@ -5,6 +5,9 @@ import type { Engine } from '../engine.ts';
 import type { EngineOptions } from '../engine-options.ts';
 import { ProcessCarrier } from './carrier.ts';
 
+/** Two signs of life a second are sent, by a thread that does nothing else. */
+const MAX_HEARTBEAT_TIMEOUT_MS = 15_000;
+
 /**
  * An engine on child processes, one per core. It costs more than `threads()` (blocks are sent through TCP) and survives more: a worker that runs out of
  * memory or crashes takes nothing with it. It is the shape in which a cluster runs workers; results are the same, bit for bit.
@@ -15,5 +18,6 @@ import { ProcessCarrier } from './carrier.ts';
  * await engine.close();
  */
 export function processes(options: EngineOptions = {}): Engine {
-  return createEngine(new ProcessCarrier(), { ...options, workers: options.workers ?? coreCount() });
+  const heartbeatTimeoutMs = Math.min(MAX_HEARTBEAT_TIMEOUT_MS, Math.max(1000, options.silenceTimeoutMs ?? Infinity));
+  return createEngine(new ProcessCarrier(heartbeatTimeoutMs), { ...options, workers: options.workers ?? coreCount() });
 }
