@@ -10,6 +10,7 @@ import {
 } from '../../src/data/columns.ts';
 import { type ComputeContext, compute } from '../../src/data/compute.ts';
 import { isSync, RECORDS_PER_PROGRESS } from '../../src/data/iterate.ts';
+import type { KeySample } from '../../src/data/partitioner.ts';
 import type { TaskPlan, TaskStep } from '../../src/data/plan.ts';
 import { runPartition } from '../../src/data/stage.ts';
 import type { RecordsPayload, TaskContext } from '../../src/engine/engine.ts';
@@ -121,6 +122,31 @@ describe('a partition on a worker', () => {
     };
     const taken = await runPartition(fakeContext(), plan([1, 2, 3], counted), { kind: 'take', count: 2 });
     expect([taken, store.ended]).toEqual([{ records: [1, 2] }, 1]);
+  });
+});
+
+describe('keys drawn for a sort', () => {
+  const draw = async (count: number, size: number, partition = 0): Promise<KeySample> => {
+    const records = Array.from({ length: count }, (_, i) => [i, null]);
+    const action = { kind: 'sampleKeys', size } as const;
+    return (await runPartition(fakeContext(), { ...plan(records), partition }, action)) as KeySample;
+  };
+
+  it('are all there are, or as many as wanted, each once; the same each time, others in another partition', async () => {
+    expect(await draw(5, 5)).toEqual({ count: 5, keys: [0, 1, 2, 3, 4] });
+    expect(await draw(0, 5)).toEqual({ count: 0, keys: [] });
+    const some = await draw(1000, 20);
+    expect([some.count, new Set(some.keys).size]).toEqual([1000, 20]);
+    expect(await draw(1000, 20)).toEqual(some);
+    expect((await draw(1000, 20, 1)).keys).not.toEqual(some.keys);
+  });
+
+  it('come from everywhere alike', async () => {
+    let sum = 0;
+    for (let partition = 0; partition < 50; partition++)
+      for (const key of (await draw(1000, 20, partition)).keys) sum += key as number;
+    // 1000 draws of mean 499.5 and standard deviation 289: that of the mean is 9.1; 5 of them.
+    expect(Math.abs(sum / 1000 - 499.5)).toBeLessThan(46);
   });
 });
 
