@@ -4,7 +4,7 @@ export type { FunctionSpec, ModuleTask } from '../engine/functions.ts';
 export { task } from '../engine/functions.ts';
 export type { Column, ColumnRecord, Columns, FieldSchema, Schema } from './columns.ts';
 export { gather, recordAt, schemaOf } from './columns.ts';
-export { Dataset, type PartitionRecords } from './dataset.ts';
+export { Dataset } from './dataset.ts';
 export type { ActionOptions } from './jobs.ts';
 export type { Key } from './keys.ts';
 export { type AnyDataset, materialize } from './materialize.ts';
@@ -18,3 +18,4 @@ export {
   rangePartitioner,
 } from './partitioner.ts';
 export { DEFAULT_PARTITIONS, fromColumns, type IdxOptions, idx, parallelize, type SourceOptions } from './sources.ts';
+export type { PartitionRecords } from './transformations.ts';

@@ -46,7 +46,8 @@ export function sortByPlan(plan: Plan, fn: FunctionSpec, ascending: boolean, par
   return withStep(shufflePlan('sortBy', keyed, count, { kind: 'sort', ascending }), { kind: 'sortByKey', ascending });
 }
 
-function withStep(plan: Plan, step: Step): Plan {
+/** A plan with a step more. */
+export function withStep(plan: Plan, step: Step): Plan {
   return { ...plan, steps: [...plan.steps, step] };
 }
 

@@ -1,6 +1,6 @@
 /** @file Applying a trained model to the partitions of any dataset, on the workers. */
 import { type Columns, ColumnsBuilder, type FieldSchema, inferSchema, type Schema } from '../data/columns.ts';
-import type { PartitionRecords } from '../data/dataset.ts';
+import type { PartitionRecords } from '../data/transformations.ts';
 import { ArgumentError } from '../errors.ts';
 import { noGrad } from '../ops/define.ts';
 import { freeStorage } from '../tensor/arena.ts';
