@@ -71,7 +71,7 @@ describe('blocks of shuffles', () => {
   });
 
   it('an error says what to do when files cannot be written, and nothing is left', async () => {
-    writeFileSync(dirname(folder) + '/file', '');
+    writeFileSync(join(dirname(folder), 'file'), '');
     const blocked = new LocalShuffleStore(join(dirname(folder), 'file', 'below'), 0);
     await expect(blocked.put('7', pieces, false)).rejects.toEqual(coded('SHUFFLE_SPILL_FAILED'));
     await expect(blocked.put('7', pieces, false)).rejects.toThrow(/7 bytes.*ENOTDIR.*spillFolder/);
