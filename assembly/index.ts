@@ -10,6 +10,7 @@ export * from './random';
 export * from './reduce';
 export * from './softmax';
 export * from './update';
+export * from './winograd';
 export { useWideTiles } from './wide-tile';
 
 /** First byte that the arena may hand out. */

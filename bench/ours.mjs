@@ -14,6 +14,7 @@ const defaults = {
   dilationH: 1,
   dilationW: 1,
   groups: 1,
+  tile: 4,
   activation: 0,
   epsilon: 1e-5,
   countIncludePad: 1,

@@ -1,17 +1,20 @@
 /** @file General matrix multiplication with leading dimensions, transposes, alpha and beta: one product, many at once, and with what follows it. */
 import { blockLength } from './blocks.ts';
 import { anyAlignment, defineKernel, input, output, type Round, type Sizes, scratch, size } from './define.ts';
-import { endingParameters, endingRules, endProduct, type Floats, multiply, product, productRules } from './product.ts';
+import {
+  endingParameters,
+  endingRules,
+  endProduct,
+  type Floats,
+  multiply,
+  product,
+  productRules,
+  productScratch,
+} from './product.ts';
 
 export { activations } from './product.ts';
 
 const { transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc } = product;
-
-/** One tile, one panel of sixteen columns by a block of k, and the largest block of A (512 rows by a block of k). */
-function scratchBytes(m: number, n: number, k: number): number {
-  const rows = Math.ceil(Math.min(512, Math.max(m, n)) / 4) * 4;
-  return 4 * (32 + 16 * blockLength + rows * Math.min(k, blockLength));
-}
 
 /**
  * C = alpha * op(A) * op(B) + beta * C, where op transposes or not.
@@ -45,7 +48,7 @@ export const gemm_f32 = defineKernel({
     beta,
     c,
     ldc,
-    scratch('blocks', ({ m, n, k }) => scratchBytes(m!, n!, k!), 'packed blocks of A and B'),
+    scratch('blocks', ({ m, n, k }) => productScratch(m!, n!, k!), 'packed blocks of A and B'),
   ],
   rules: productRules,
   reference: (
@@ -106,7 +109,7 @@ export const gemm_batched_f32 = defineKernel({
     { ...c, length: (sizes: Sizes) => batchLength(sizes.batch!, sizes.strideC!, c.length(sizes)) },
     ldc,
     size('strideC', 'elements from one C to the next, at least a whole C'),
-    scratch('blocks', ({ batch, m, n, k }) => scratchBytes(batch! * m!, n!, k!), 'packed blocks of A and B'),
+    scratch('blocks', ({ batch, m, n, k }) => productScratch(batch! * m!, n!, k!), 'packed blocks of A and B'),
   ],
   rules: {
     ...productRules,
@@ -169,7 +172,7 @@ export const gemm_fused_f32 = defineKernel({
     c,
     ldc,
     ...endingParameters,
-    scratch('blocks', ({ m, n, k }) => 32 + scratchBytes(m!, n!, k!), 'packed blocks of A and B'),
+    scratch('blocks', ({ m, n, k }) => 32 + productScratch(m!, n!, k!), 'packed blocks of A and B'),
   ],
   rules: { ...productRules, ...endingRules },
   reference: (
@@ -288,7 +291,7 @@ export const gemm_prepacked_f32 = defineKernel({
     c,
     ldc,
     ...endingParameters,
-    scratch('blocks', ({ m, n, k }) => 32 + scratchBytes(m!, n!, k!), 'packed blocks of A'),
+    scratch('blocks', ({ m, n, k }) => 32 + productScratch(m!, n!, k!), 'packed blocks of A'),
   ],
   rules: { ...productRules, ...endingRules },
   reference: (

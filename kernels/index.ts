@@ -19,6 +19,7 @@ import * as random from './random.ts';
 import * as reduce from './reduce.ts';
 import * as softmax from './softmax.ts';
 import * as update from './update.ts';
+import * as winograd from './winograd.ts';
 
 /** The families. A new one is a line here, an import and an `export *`. */
 const families: readonly object[] = [
@@ -33,6 +34,7 @@ const families: readonly object[] = [
   reduce,
   softmax,
   update,
+  winograd,
 ];
 
 function isKernel(value: unknown): value is Kernel {
@@ -63,3 +65,4 @@ export { referenceKernelCalls } from './runtime/call.ts';
 export { config, type KernelConfig } from './runtime/config.ts';
 export * from './softmax.ts';
 export * from './update.ts';
+export * from './winograd.ts';

@@ -161,3 +161,9 @@ export const endingRules = {
   aliasing: 'c overlaps no other buffer.',
   edges: `${productRules.edges} The ending follows also then. The clamp is x = x < low ? low : x, then x > high ? high : x, so NaN passes, and -0 where an end is 0.`,
 };
+
+/** One tile, one panel of sixteen columns by a block of k, and the largest block of A (512 rows by a block of k). */
+export function productScratch(m: number, n: number, k: number): number {
+  const rows = Math.ceil(Math.min(512, Math.max(m, n)) / 4) * 4;
+  return 4 * (32 + 16 * blockLength + rows * Math.min(k, blockLength));
+}
