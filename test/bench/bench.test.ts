@@ -1,5 +1,7 @@
 /** The benchmark suite's own logic: targets and what they name, digests, race. No timed assertions. */
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 interface Target {
@@ -27,14 +29,14 @@ interface Data {
   wave(length: number, seed: number): Float32Array;
 }
 interface Race {
-  inProcess(name: string, once: () => void): Runner;
   race(runners: readonly Runner[], seconds: number, sliceMs: number): Promise<Map<string, { readonly n: number }>>;
 }
 const folder = new URL('../../bench/', import.meta.url);
+const report = fileURLToPath(new URL('report.mjs', folder));
 const load = (file: string): Promise<unknown> => import(/* @vite-ignore */ new URL(file, folder).href);
 const { checkTargets, hasTarget } = (await load('check.mjs')) as Check;
 const { digest, permute, sameDigest, wave } = (await load('data.mjs')) as Data;
-const { inProcess, race } = (await load('race.mjs')) as Race;
+const { race } = (await load('race.mjs')) as Race;
 const targets = JSON.parse(readFileSync(new URL('targets.json', folder), 'utf8')) as Target[];
 
 /** Rows of benchmarks that make their own, which no list declares. */
@@ -106,6 +108,12 @@ describe('targets', () => {
   });
 });
 
+describe('docs/performance.md', () => {
+  it('is what bench/results say', () => {
+    expect(() => execFileSync(process.execPath, [report, '--check'], { stdio: 'pipe' })).not.toThrow();
+  });
+});
+
 describe('digest', () => {
   it('is the same for another layout, and not for another result', () => {
     const values = wave(2 * 3 * 4 * 5, 1);
@@ -118,10 +126,13 @@ describe('digest', () => {
 });
 
 describe('race', () => {
-  it('gives every runner the same number of slices', async () => {
-    const later = { name: 'later', run: async () => new Promise<number>((resolve) => setTimeout(() => resolve(1), 1)) };
-    const results = await race([inProcess('now', () => {}), later], 0.05, 0.1);
-    expect([...results.keys()]).toEqual(['now', 'later']);
-    expect(results.get('now')?.n).toBe(results.get('later')?.n);
+  it('gives every runner the same number of slices, and fewer to one that is much slower', async () => {
+    const taking = (name: string, ms: number): Runner => ({ name, run: async (repeats) => repeats * ms });
+    const runners = [taking('now', 0.1), taking('as long', 0.1), taking('slow', 50)];
+    const results = await race(runners, 0.05, 0.1);
+    expect([...results.keys()]).toEqual(['now', 'as long', 'slow']);
+    expect(results.get('as long')?.n).toBe(results.get('now')?.n);
+    // At most three times the first one's time, and the slices that everybody gets.
+    expect(50 * results.get('slow')!.n).toBeLessThanOrEqual(3 * 0.1 * results.get('now')!.n + 4 * 50);
   });
 });
