@@ -19,7 +19,7 @@ export default defineConfig({
   server: { deps: { external: [/\/dist\//] } },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/runtimes/**', '**/node_modules/**'],
+    exclude: ['test/runtimes/**', 'test/loaders/**', '**/node_modules/**'],
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -1,5 +1,6 @@
 /** @file The options of an engine: its policy as one record of plain data, and where an engine may be created. */
 import { EngineError } from '../errors.ts';
+import { isWorker, refuseModule } from '../import-module.ts';
 import type { Command, SchedulerEvent } from './scheduler-types.ts';
 
 /** When an engine starts a second attempt of a slow task beside the first. The first result wins. */
@@ -130,12 +131,31 @@ export function shuffleMemory({ shuffleMemoryBytes = 2 ** 28 }: EngineOptions): 
   );
 }
 
-/** Refuses to create an engine inside a worker. @throws EngineError `MAIN_IN_WORKER` */
-export function checkThread(): void {
-  if ((globalThis as Record<symbol, unknown>)[Symbol.for('shoal.worker')] !== true) return;
+/**
+ * Refuses to create an engine where shoal's files were put into one bundle: workers would look for them in vain.
+ *
+ * @param url of a file of this package, as the file itself sees it; none in CommonJS bundles.
+ * @throws EngineError `BUNDLED`
+ */
+export function checkFiles(url: string | undefined = import.meta.url): void {
+  if (/\/engine\/engine-options\.[jt]s(?:\?.*)?$/.test(url ?? '')) return;
   throw new EngineError(
-    'MAIN_IN_WORKER',
-    'engine: an engine must not be created inside a worker. Your main module was imported by a task, so it started its job again: put the ' +
-      'functions and classes that tasks use into a module of their own, and export them from there.',
+    'BUNDLED',
+    `engine: shoal must stay a package of files, because workers load them, got its code in the bundle ${url ?? '(CommonJS)'}. Mark it as ` +
+      "external: esbuild --external:shoal, Vite ssr: { external: ['shoal'] }, Rollup and Rolldown external: [/^shoal/].",
+    { url: url ?? null },
+  );
+}
+
+/** Refuses to create an engine inside a worker, or out of a bundle. @throws EngineError `MAIN_IN_WORKER` | `BUNDLED` */
+export function checkThread(): void {
+  checkFiles();
+  if (!isWorker()) return;
+  throw refuseModule(
+    new EngineError(
+      'MAIN_IN_WORKER',
+      'engine: an engine must not be created inside a worker. Your main module was imported by a task, so it started its job again: put the ' +
+        'functions and classes that tasks use into a module of their own, and export them from there; with a bundler, make it an entry of its own.',
+    ),
   );
 }

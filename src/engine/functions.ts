@@ -4,6 +4,8 @@
  * travel is refused where it is written, with a stable code, and not silently on a worker. Nothing here knows threads or datasets.
  */
 import { EngineError } from '../errors.ts';
+import { importFunction } from '../import-module.ts';
+import { loaderShims } from './loader-shims.ts';
 import { copyOfValues } from './plain-values.ts';
 
 /** A function by address: the export of a module, with plain data that is passed to it as the last argument. */
@@ -47,6 +49,7 @@ type Callable = (...inputs: readonly unknown[]) => unknown;
 export const permanentCodes: ReadonlySet<string> = new Set([
   'MODULE_NOT_FOUND',
   'MODULE_FAILED',
+  'MODULE_NOT_LOADED',
   'EXPORT_NOT_FOUND',
   'FREE_VARIABLE',
   'FUNCTION_SYNTAX',
@@ -67,7 +70,8 @@ export function task(url: string | URL, exportName: string, args?: unknown): Mod
   if (!URL.canParse(module)) {
     throw new EngineError(
       'TASK_URL',
-      `task: the module must be an absolute URL, got ${JSON.stringify(module)}. Pass import.meta.url or new URL('./file.js', import.meta.url).`,
+      `task: the module must be an absolute URL, got ${JSON.stringify(module)}. Pass import.meta.url or new URL('./file.js', import.meta.url)` +
+        (url === undefined ? '; CommonJS has none: there, pass pathToFileURL(__filename).' : '.'),
       { module },
     );
   }
@@ -122,11 +126,11 @@ export function isFunctionSpec(value: unknown): value is FunctionSpec {
  * The function of a spec, ready to call with its inputs; args or values come behind them. An inline function that meets a free variable throws
  * `FREE_VARIABLE`; it keeps its kind (see {@link functionKind}).
  *
- * @throws EngineError (rejects) `MODULE_NOT_FOUND` | `MODULE_FAILED` | `EXPORT_NOT_FOUND` | `FUNCTION_SYNTAX`
+ * @throws EngineError (rejects) as {@link importFunction}, `FUNCTION_SYNTAX`
  */
 export async function resolveFunction(spec: FunctionSpec): Promise<ResolvedFunction> {
   if (spec.kind === 'inline') return guard(compile(spec), spec);
-  const fn = await importFunction(spec);
+  const fn = await importFunction(spec.module, spec.export);
   if (spec.args === undefined) return fn as Callable;
   const { args } = spec;
   return keepKind(fn, (...inputs) => (fn as Callable)(...inputs, args));
@@ -194,51 +198,6 @@ function parses(expression: string): boolean {
   }
 }
 
-// ---- modules ----
-
-const notFoundCodes = new Set([
-  'ERR_MODULE_NOT_FOUND',
-  'ERR_UNKNOWN_FILE_EXTENSION',
-  'ERR_UNSUPPORTED_DIR_IMPORT',
-  'ERR_UNSUPPORTED_ESM_URL_SCHEME',
-  'ERR_INVALID_MODULE_SPECIFIER',
-  'ENOENT',
-]);
-
-async function importFunction(spec: ModuleTask): Promise<AnyFunction> {
-  const fields = { module: spec.module, export: spec.export };
-  let namespace: Record<string, unknown>;
-  try {
-    namespace = (await import(/* @vite-ignore */ spec.module)) as Record<string, unknown>;
-  } catch (cause) {
-    const code = (cause as { code?: unknown } | null)?.code;
-    if (typeof code === 'string' && notFoundCodes.has(code)) {
-      throw new EngineError(
-        'MODULE_NOT_FOUND',
-        `task: the module must be loadable on a worker, got ${spec.module}: ${messageOf(cause)}. Check the URL; workers load built JavaScript.`,
-        fields,
-        cause,
-      );
-    }
-    throw new EngineError(
-      'MODULE_FAILED',
-      `task: the module must load without an error, got ${messageOf(cause)} from ${spec.module}. Fix what runs when it is imported.`,
-      fields,
-      cause,
-    );
-  }
-  const fn = Object.hasOwn(namespace, spec.export) ? namespace[spec.export] : undefined;
-  if (typeof fn !== 'function') {
-    const functions = Object.keys(namespace).filter((key) => typeof namespace[key] === 'function');
-    throw new EngineError(
-      'EXPORT_NOT_FOUND',
-      `task: ${spec.module} must export a function ${spec.export}, got ${describe(fn)}. It exports the functions [${functions.join(', ')}].`,
-      fields,
-    );
-  }
-  return fn;
-}
-
 // ---- inline functions ----
 
 /** Compiled functions by source: one compilation a thread, however many tasks use the function. */
@@ -265,32 +224,12 @@ function compile(spec: InlineFunction): AnyFunction {
   return fn as AnyFunction;
 }
 
-/**
- * The closed list of names that loaders and coverage tools put into a function's source, with stand-ins that do nothing: esbuild's `__name`,
- * istanbul's counters (`cov_1x2y().s[3]++`). Imports that a loader rewrote (`__vi_import_0__.foo`) are free variables like any other.
- */
-function loaderShims(source: string): Map<string, unknown> {
-  const shims = new Map<string, unknown>([['__name', (fn: unknown) => fn]]);
-  for (const [name] of source.matchAll(/(?<![\w$.])(?:cov_\w+|__cov_[\w$]+|__coverage__)(?![\w$])/g))
-    shims.set(name, coverageCounters());
-  return shims;
-}
-
-function coverageCounters(): unknown {
-  const counters: object = new Proxy(() => undefined, {
-    apply: () => counters,
-    get: (_target, key) => (key === Symbol.toPrimitive ? () => 0 : counters),
-    set: () => true,
-  });
-  return counters;
-}
-
 function guard(fn: AnyFunction, spec: InlineFunction): ResolvedFunction {
   const call = fn as Callable;
   const { values } = spec;
   const bound = values === undefined ? call : (...inputs: readonly unknown[]) => call(...inputs, values);
   const explain = (error: unknown): unknown => explainFreeVariable(error, spec);
-  switch (functionKind(call)) {
+  switch (inlineKind(call, spec.source)) {
     case 'async':
       return async (...inputs) => {
         try {
@@ -326,6 +265,14 @@ function guard(fn: AnyFunction, spec: InlineFunction): ResolvedFunction {
   }
 }
 
+/** The kind of an inline function as its author wrote it: compilers for old targets make of `async` a call of a helper. */
+function inlineKind(fn: ResolvedFunction, source: string): FunctionKind {
+  const helper = /__(?:awaiter|async|asyncGenerator)\(/.exec(source);
+  const opening = /^(?:(?:\([^()]*\)|[\w$]+)\s*=>\s*(?:\{\s*return\s*)?|function\b[^()]*\([^()]*\)\s*\{\s*return\s*)$/;
+  if (helper === null || !opening.test(source.slice(0, helper.index))) return functionKind(fn);
+  return helper[0] === '__asyncGenerator(' ? 'asyncGenerator' : 'async';
+}
+
 /** `call` as a function of the same kind as `fn`, so that {@link functionKind} still tells the truth. */
 function keepKind(fn: AnyFunction, call: Callable): ResolvedFunction {
   switch (functionKind(fn as Callable)) {
@@ -352,22 +299,27 @@ function explainFreeVariable(error: unknown, spec: InlineFunction): unknown {
   if (!(error instanceof Error) || error.name !== 'ReferenceError') return error;
   const variable = undefinedName.exec(error.message)?.[1];
   if (variable === undefined || !spec.source.includes(variable)) return error;
-  const what = loaderImport(variable, spec.source) ?? `the free variable ${variable}`;
+  const imported = importedName(variable, spec.source);
+  const what = imported === null ? `the free variable ${variable}` : `the import ${imported}`;
+  // Where esbuild minifies and keeps names, its helper has a name that nobody can know.
+  const hint = variable.length > 2 ? '' : ' (A name so short may be a helper of a minifier: do not keep names there.)';
   return new EngineError(
     'FREE_VARIABLE',
     `inline function: it must close over nothing, got ${what} in "${excerpt(spec.source)}". ` +
-      'Pass it as a value, fn(x, { k }) with { k }, or put the function into a module and use task(import.meta.url, "name").',
-    { variable, function: spec.name },
+      'Pass it as a value, fn(x, { k }) with { k }, or put the function into a module and use task(import.meta.url, "name").' +
+      hint,
+    { variable: imported ?? variable, function: spec.name },
     error,
   );
 }
 
-function loaderImport(variable: string, source: string): string | null {
+/** What the user calls a variable that a loader made of an import. */
+function importedName(variable: string, source: string): string | null {
   if (/^__(?:vi|vite_ssr)_import_meta__$/.test(variable)) return 'import.meta';
   if (/^__vite_ssr_dynamic_import__$|^__vi_dynamic_import__$/.test(variable)) return 'import()';
   if (!/^__(?:vi|vite_ssr)_import_\d+__$/.test(variable)) return null;
   const property = new RegExp(`${variable}\\s*\\.\\s*([\\w$]+)|${variable}\\["([^"]+)"\\]`).exec(source);
-  return `the import ${property?.[1] ?? property?.[2] ?? variable}`;
+  return property?.[1] ?? property?.[2] ?? variable;
 }
 
 // ---- texts ----

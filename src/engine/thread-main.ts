@@ -1,13 +1,14 @@
 /** @file The main module of a worker thread: marks the thread as a worker, says hello and hands all messages to the runtime. */
 import { thisThread } from '#platform';
 import { EngineError } from '../errors.ts';
+import { becomeWorker } from '../import-module.ts';
 import type { BlockHandles } from './blocks.ts';
 import type { FromThread, ToThread } from './messages.ts';
 import type { ThreadData } from './threads.ts';
 import { Vitals } from './vitals.ts';
 import { type BlockExchange, WorkerRuntime } from './worker-runtime.ts';
 
-(globalThis as Record<symbol, unknown>)[Symbol.for('shoal.worker')] = true;
+becomeWorker();
 
 const thread = thisThread();
 if (thread !== null) {

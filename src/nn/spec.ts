@@ -3,6 +3,7 @@
  * exports them. A spec holds no weights: these come from a seed or a state dict.
  */
 import { ArgumentError } from '../errors.ts';
+import { importFunction } from '../import-module.ts';
 import { type RandomKey, withRandomKey } from '../tensor/randomness.ts';
 import { builders } from './builders.ts';
 import { Module } from './module.ts';
@@ -34,38 +35,17 @@ async function loadCustom(spec: unknown, found: Map<string, CustomExport>): Prom
   if (typeof spec !== 'object' || spec === null) return;
   if ('module' in spec && 'export' in spec) {
     const custom = spec as CustomSpec;
-    if (!found.has(keyOf(custom))) found.set(keyOf(custom), await importExport(custom));
+    if (!found.has(keyOf(custom)))
+      found.set(keyOf(custom), (await importFunction(custom.module, custom.export)) as unknown as CustomExport);
   }
   for (const inner of Object.values(spec)) await loadCustom(inner, found);
-}
-
-async function importExport(spec: CustomSpec): Promise<CustomExport> {
-  let namespace: Record<string, unknown>;
-  try {
-    namespace = (await import(spec.module)) as Record<string, unknown>;
-  } catch (cause) {
-    const error = new ArgumentError(
-      `moduleFromSpec: the spec's module must be importable, got ${spec.module} (${String(cause)}). Pass import.meta.url of a JavaScript module.`,
-      { module: spec.module },
-    );
-    error.cause = cause;
-    throw error;
-  }
-  const exported = namespace[spec.export];
-  if (typeof exported !== 'function') {
-    throw new ArgumentError(
-      `moduleFromSpec: the spec's export must be a class or function, got ${typeof exported} for ${spec.export} of ${spec.module}. Export it.`,
-      { module: spec.module, export: spec.export },
-    );
-  }
-  return exported as CustomExport;
 }
 
 /**
  * Builds the module that a spec describes. Its initial weights are drawn from `key`, so that every thread that builds it gets the same ones;
  * without a key they come from the ambient seed.
  *
- * @throws ArgumentError if a type is unknown, a JavaScript module cannot be imported or its export is not a module.
+ * @throws ArgumentError if a type is unknown or an export does not give a module; EngineError if a JavaScript module or its export is not there.
  * @example
  * const copy = await moduleFromSpec(net.toSpec(), { seed: 1 });
  * copy.forward(x).shape; // => [8, 3]

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { CarriedWorker, Carrier, CarrierEvents } from '../../src/engine/carrier.ts';
 import { createEngine } from '../../src/engine/driver.ts';
 import type { Engine, Stage } from '../../src/engine/engine.ts';
-import type { EngineOptions } from '../../src/engine/engine-options.ts';
+import { checkFiles, type EngineOptions } from '../../src/engine/engine-options.ts';
 import type { ToWorker } from '../../src/engine/messages.ts';
 import type { Vitals } from '../../src/engine/vitals.ts';
 
@@ -49,6 +49,14 @@ function start(options: EngineOptions = {}) {
 }
 
 describe('the driver', () => {
+  it.each([['file:///app/dist/main.js'], [undefined], ['file:///app/engine/engine-options.js.map']])(
+    'refuses to be created from a bundle: %s',
+    (url) => {
+      expect(() => checkFiles(url ?? '')).toThrow(expect.objectContaining({ code: 'BUNDLED' }));
+      expect(() => checkFiles('file:///app/node_modules/shoal/dist/src/engine/engine-options.js?v=1')).not.toThrow();
+    },
+  );
+
   it('fails all jobs with WORKER_STUCK when a worker does not go, and closes without it', async () => {
     const { engine, workers } = start({ stuckTimeoutMs: 60 });
     workers[0]!.events.onMessage({ type: 'ready' });

@@ -8,6 +8,7 @@ import {
   resolveFunction,
   task,
 } from '../../src/engine/functions.ts';
+import { importModule } from '../../src/import-module.ts';
 
 const fixture = (file: string): string => new URL(`../fixtures/${file}`, import.meta.url).href;
 const coded = (code: string): unknown => expect.objectContaining({ code, name: 'EngineError' });
@@ -178,6 +179,14 @@ describe('a free variable fails at first execution and is named', () => {
     expect(() => meta()).toThrow(/import\.meta/);
   });
 
+  it('names what a minified helper may be', async () => {
+    const minified = await resolveFunction(inline('(x) => { let f = t((y) => y, "f"); return f(x) }'));
+    expect(() => minified(1)).toThrow(/the free variable t .*do not keep names/s);
+    const fields = expect.objectContaining({ fields: { variable: 'relu', function: '' } });
+    const imported = await resolveFunction(inline('() => (0, __vite_ssr_import_2__.relu)(1)'));
+    expect(() => imported()).toThrow(fields as Error);
+  });
+
   it('leaves other errors as they are', async () => {
     const own = await resolveFunction(inline('() => { throw new TypeError("mine") }'));
     expect(() => own()).toThrow(TypeError);
@@ -231,7 +240,22 @@ describe('module tasks', () => {
     await expect(resolveFunction(task(fixture('functions.mjs'), 'missing'))).rejects.toThrow(/scale/);
   });
 
+  it('a module that never finishes loading in the thread of the program is an error, not a hang', async () => {
+    (globalThis as Record<string, unknown>).neverComes = new Promise(() => {});
+    const loading = importModule(fixture('waits.mjs'), 50);
+    await expect(loading).rejects.toEqual(coded('MODULE_NOT_LOADED'));
+    await expect(loading).rejects.toThrow(/waits\.mjs, which has not for 0\.05 s.*a module of their own/);
+    expect(permanentCodes.has('MODULE_NOT_LOADED')).toBe(true);
+  });
+
+  it('TypeScript that Node cannot load says which Node can', async () => {
+    const loading = importModule('file:///nowhere/tasks.ts');
+    await expect(loading).rejects.toEqual(coded('MODULE_NOT_FOUND'));
+    await expect(loading).rejects.toThrow(/22\.18/);
+  });
+
   it('refuse relative modules and bad names', () => {
+    expect(() => task(undefined as unknown as string, 'f')).toThrow(/CommonJS has none/);
     expect(() => task('./x.js', 'f')).toThrow(coded('TASK_URL') as Error);
     expect(() => task(import.meta.url, '')).toThrow(coded('TASK_EXPORT') as Error);
   });

@@ -162,12 +162,16 @@ describe('specs', () => {
   });
 
   it.each([
-    ['unknown type', { type: 'Transformer', args: {} }],
-    ['unknown module', { module: 'file:///nowhere/net.mjs', export: 'Net' }],
-    ['unknown export', { module: new URL('./fixtures/net.ts', import.meta.url).href, export: 'Other' }],
-    ['not a module', { module: new URL('./fixtures/net.ts', import.meta.url).href, export: 'notAModule' }],
-  ] as const)('refuse: %s', async (_, spec) => {
-    expect(await codeOf(() => moduleFromSpec(spec))).toBe('ARGUMENT');
+    ['unknown type', 'ARGUMENT', { type: 'Transformer', args: {} }],
+    ['unknown module', 'MODULE_NOT_FOUND', { module: 'file:///nowhere/net.mjs', export: 'Net' }],
+    [
+      'unknown export',
+      'EXPORT_NOT_FOUND',
+      { module: new URL('./fixtures/net.ts', import.meta.url).href, export: 'Other' },
+    ],
+    ['not a module', 'ARGUMENT', { module: new URL('./fixtures/net.ts', import.meta.url).href, export: 'notAModule' }],
+  ] as const)('refuse: %s, %s', async (_, code, spec) => {
+    expect(await codeOf(() => moduleFromSpec(spec))).toBe(code);
   });
 
   it('say what a module without one must do', async () => {
