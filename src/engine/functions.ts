@@ -5,7 +5,7 @@
  */
 import { EngineError } from '../errors.ts';
 import { importFunction } from '../import-module.ts';
-import { loaderShims } from './loader-shims.ts';
+import { loaderShims } from './compiler-helpers.ts';
 import { copyOfValues } from './plain-values.ts';
 
 /** A function by address: the export of a module, with plain data that is passed to it as the last argument. */

@@ -65,14 +65,16 @@ async function outcomes({ node, prepare, args }, folder) {
   }
 }
 
-function cell(threads, inline) {
+/** What threads give, and what other engines give that is not the same. */
+function cell({ threads, ...others }, way) {
   const code = (text) => (text === 'works' ? text : `\`${text}\``);
-  return threads === inline ? code(threads) : `${code(threads)}; inline ${code(inline)}`;
+  const different = Object.entries(others).filter(([, outcome]) => outcome[way] !== threads[way]);
+  return [code(threads[way]), ...different.map(([name, outcome]) => `${name} ${code(outcome[way])}`)].join('; ');
 }
 
-function line(title, { threads, inline, problem }) {
+function line(title, { problem, ...engines }) {
   if (problem !== undefined) return `| ${title} | problem: ${problem} |`;
-  return `| ${title} | ${columns.map((name) => cell(threads[name], inline[name])).join(' | ')} |`;
+  return `| ${title} | ${columns.map((name) => cell(engines, name)).join(' | ')} |`;
 }
 
 if (!install()) {
@@ -111,7 +113,10 @@ rmSync(folder, { recursive: true, force: true });
 
 if (process.argv.includes('--write')) {
   const table = chosen.map(({ title }) => found.get(title)).join('\n');
-  writeFileSync(page, text.replace(/(?<=^\|[-|]+\|\n)(?:\|.*\n)+/m, `${table}\n`));
+  writeFileSync(
+    page,
+    text.replace(/(?<=^\|[-|]+\|\n)(?:\|.*\n)+/m, () => `${table}\n`),
+  );
 }
 console.log(`${chosen.length - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

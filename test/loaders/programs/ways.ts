@@ -3,7 +3,7 @@ import { Tensor, tensor } from 'shoal';
 import { type ModuleTask, parallelize, task } from 'shoal/data';
 import * as nn from 'shoal/nn';
 import * as optim from 'shoal/optim';
-import { type Engine, inline, Trainer, threads } from 'shoal/train';
+import { type Engine, inline, processes, Trainer, threads } from 'shoal/train';
 import { Net, NetByFile } from './net.ts';
 import { scaled } from './tasks.ts';
 
@@ -11,7 +11,11 @@ import { scaled } from './tasks.ts';
 const factor = Number(process.pid > 0) + 2;
 
 const numbers = (): number[] => [1, 2, 3, 4, 5];
-const engines = { threads: () => threads({ workers: 2 }), inline: () => inline() };
+const engines = {
+  threads: () => threads({ workers: 2 }),
+  processes: () => processes({ workers: 2 }),
+  inline: () => inline(),
+};
 type Way = (engine: Engine) => Promise<unknown>;
 
 const ways: Readonly<Record<string, Way>> = {
@@ -98,6 +102,9 @@ async function runTask(engine: Engine, spec: ModuleTask): Promise<void> {
   if (String(seen) !== '3,6,9,12,15') throw new Error(`task: ${seen}`);
 }
 
+/** Names that a minifier made differ from version to version. */
+const told = (name = ''): string => (name.length > 2 ? name : '?');
+
 /** `works`, or the code of the error; a free variable with its name. Silence for long is an outcome too. */
 async function outcome(engine: Engine, way: Way): Promise<string> {
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -110,7 +117,7 @@ async function outcome(engine: Engine, way: Way): Promise<string> {
       let error = thrown;
       while (error.cause instanceof Error && error.code === 'TASK_FAILED') error = error.cause as typeof error;
       const { code = error.message, fields } = error as { code?: string; fields?: { variable?: string } };
-      return code === 'FREE_VARIABLE' ? `${code} ${fields?.variable}` : code;
+      return code === 'FREE_VARIABLE' ? `${code} ${told(fields?.variable)}` : code;
     },
   );
   return Promise.race([hangs, ends]).finally(() => clearTimeout(timer));

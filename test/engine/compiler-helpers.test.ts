@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
+import { helperNames, loaderShims } from '../../src/engine/compiler-helpers.ts';
 import { functionKind, resolveFunction } from '../../src/engine/functions.ts';
-import { helperNames, loaderShims } from '../../src/engine/loader-shims.ts';
 
 /** The expression of a function as tsc emits it for a target, without the helpers that tsc would put above it. */
 function compiled(source: string, target: ts.ScriptTarget): string {
