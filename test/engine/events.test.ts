@@ -117,10 +117,13 @@ describe.each(engineCases)('events of the $name engine', ({ create, killable }) 
 
   it('end what a closed engine was running', async () => {
     const events = await eventsOf(create(), async (engine) => {
-      const ended = expect(engine.run(stage('later', [4, 3, 2, 1]))).rejects.toMatchObject({ code: 'ENGINE_CLOSED' });
-      await expect.poll(() => engine.liveWorkers().length).toBeGreaterThan(0);
-      void engine.close();
-      await ended;
+      const stop = engine.subscribe((event) => {
+        if (event.event !== 'taskStarted') return;
+        stop();
+        void engine.close();
+      });
+      const running = engine.run(stage('later', [4, 3, 2, 1]));
+      await expect(running).rejects.toMatchObject({ code: 'ENGINE_CLOSED' });
     });
     expectWhole(events);
     expect(named(events, 'jobEnded')).toMatchObject([{ reason: 'closed' }]);
