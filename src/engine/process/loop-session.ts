@@ -186,6 +186,8 @@ export class LoopSession {
 
   close(): void {
     this.closed = true;
+    this.meeting = false;
+    this.letGo();
     for (const arrived of this.inputWaits.values()) arrived();
     this.links.exchange.close(this.loop);
     const { blocks } = this.loop;
