@@ -41,6 +41,11 @@ function measured(result, measure) {
   return `${name} was not measured`;
 }
 
+/** What a ratio to a peer would be if we ran at the roofline: a target above it is out of reach of this build on this machine. */
+function ceilingOf({ roofline }, measure, ratio) {
+  return measure.startsWith('peer:') && roofline ? ratio / roofline.fraction : undefined;
+}
+
 /** Every target that applies, with what was found: `met`, `stretch`, `missed` or `unknown` (not measured). */
 export function checkTargets({ machine, results }) {
   const rows = Object.values(results)
@@ -57,7 +62,7 @@ export function checkTargets({ machine, results }) {
         const [best, median] = value;
         const reaches = (bar) => bar !== undefined && (target.atMost ? best <= bar : best >= bar);
         const state = reaches(target.stretch) ? 'stretch' : reaches(target.must) ? 'met' : 'missed';
-        return { target, row: result.row, state, best, median };
+        return { target, row: result.row, state, best, median, ceiling: ceilingOf(result, target.measure, best) };
       });
     });
 }
@@ -69,8 +74,9 @@ function bars({ must, stretch, atMost }) {
 
 /** Prints a line for each, and the counts. */
 export function printCheck(checked) {
-  for (const { target, row, state, best, median, why } of checked) {
-    const found = best === undefined ? why : `${best.toFixed(3)} (median ${median.toFixed(3)})`;
+  for (const { target, row, state, best, median, ceiling, why } of checked) {
+    const limit = ceiling === undefined ? '' : `, ${ceiling.toFixed(2)} at the roofline`;
+    const found = best === undefined ? why : `${best.toFixed(3)} (median ${median.toFixed(3)})${limit}`;
     console.log(`${state.padEnd(7)} ${row.padEnd(38)} ${target.measure.padEnd(24)} ${bars(target)}: ${found}`);
   }
   const count = (state) => checked.filter((one) => one.state === state).length;

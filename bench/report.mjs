@@ -108,6 +108,7 @@ function targetTable(reports) {
     const worst = known.reduce((a, b) => ((atMost ? b.best > a.best : b.best < a.best) ? b : a));
     const met = known.filter(({ state }) => state !== 'missed').length;
     const bar = `${atMost ? '<= ' : ''}${must}`;
+    const limit = worst.ceiling === undefined ? '' : `; at the roofline it would be ${worst.ceiling.toFixed(2)}`;
     const lowest = `${worst.best.toFixed(2)} (${worst.median.toFixed(2)})`;
     return [
       text,
@@ -116,7 +117,7 @@ function targetTable(reports) {
       bar,
       `${stretch ?? ''}`,
       words[worst.state],
-      `${met} of ${all.length}; worst: ${worst.row}`,
+      `${met} of ${all.length}; worst: ${worst.row}${limit}`,
     ];
   });
   return table(
