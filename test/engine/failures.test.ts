@@ -34,8 +34,6 @@ interface Failure {
   readonly attempts?: number;
   /** Only where losing a worker does not end this very process. */
   readonly killable?: true;
-  /** Not possible with the default policy, or too slow to be done 4 times. */
-  readonly onlyOnce?: true;
 }
 
 const removeTemporaryFolder = ownTemporaryFolder();
@@ -103,7 +101,7 @@ async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
 
 const label = ({ task, args = {} }: Failure): string => [task, ...Object.values(args)].join(' ');
 
-describe.each(engineCases)('$name engine: a task that', ({ name, create, killable }) => {
+describe.each(engineCases)('$name engine: a task that', ({ name, create, killable, sharesMemory }) => {
   let before: Held;
   const run = async <R>(options: EngineOptions, body: (engine: Engine) => Promise<R>): Promise<R> => {
     const engine = create(options);
@@ -123,7 +121,6 @@ describe.each(engineCases)('$name engine: a task that', ({ name, create, killabl
   const cases = failures
     .filter((failure) => killable || !failure.killable)
     .map((failure) => ({ ...failure, label: label(failure) }));
-  const lasting = cases.filter(({ onlyOnce }) => !onlyOnce);
   const passing = cases.filter(({ attempts }) => attempts !== 1);
 
   it.each(passing)('$label once: costs one attempt', ({ task, args, options = {} }) =>
@@ -132,7 +129,7 @@ describe.each(engineCases)('$name engine: a task that', ({ name, create, killabl
     }),
   );
 
-  it.each(lasting)('$label always: one coded error, and the next job runs', (failure) =>
+  it.each(cases)('$label always: one coded error, and the next job runs', (failure) =>
     run(failure.options ?? {}, async (engine) => {
       const { task, args, code, causeCode, says, attempts = 4 } = failure;
       const error = await engine.run(stage(task, args)).catch((thrown: unknown) => thrown);
@@ -160,6 +157,20 @@ describe.each(engineCases)('$name engine: a task that', ({ name, create, killabl
       expect(huge).toHaveLength(bytes);
       expect([huge![0], huge![bytes - 1]]).toEqual([7, 7]);
     }));
+
+  it.runIf(!sharesMemory)('hangs, with speculation: a second attempt elsewhere gives the result', () =>
+    run({ speculation: { quantile: 0.5, minimumMs: 50 } }, async (engine) => {
+      const reasons: string[] = [];
+      engine.subscribe((event) => void (event.event === 'taskEnded' && reasons.push(event.reason)));
+      // Its silence would be noticed after 2 minutes only: long after this test's deadline.
+      expect(await engine.run(stage('neverSettles', { attempts: 1 }))).toEqual([10, 11, 12]);
+      expect(reasons.sort()).toEqual(['success', 'success', 'success', 'superseded']);
+    }),
+  );
+
+  it.runIf(sharesMemory)('is slow is not run twice: speculation is refused', () => {
+    expect(() => create({ speculation: {} })).toThrow(expect.objectContaining({ code: 'SPECULATION_UNSAFE' }));
+  });
 
   describe('in a program of its own', () => {
     const program = fileURLToPath(fixture('failure-program.mjs'));
