@@ -195,9 +195,6 @@ export class World {
         const worker = this.workers.get(command.worker)!;
         check(worker.terminated === null, 'a worker is ended once');
         worker.terminated = command.reason;
-        // From now on another attempt has won.
-        if (command.reason !== 'superseded') return;
-        for (const [key, id] of [...this.live]) if (id === worker.id) this.live.delete(key);
         return;
       }
       case 'runTask':
@@ -210,6 +207,9 @@ export class World {
         const isHeard = attempt?.startsWith(`${command.job}:${command.task}:`) && worker === String(command.worker);
         check(isHeard === true, 'a result comes from the attempt that was heard, and from none that is fenced');
         stage.delivered[command.task] = true;
+        // Another attempt of the task, if there is one, is fenced from now on.
+        for (const key of [...this.live.keys()])
+          if (key.startsWith(`${command.job}:${command.task}:`)) this.live.delete(key);
         return;
       }
       case 'setOwners':
