@@ -3,6 +3,7 @@ export * from './conv';
 export * from './copy';
 export * from './embedding';
 export * from './gemm';
+export * from './gemm64';
 export * from './map';
 export * from './normalize';
 export * from './pool';

@@ -187,6 +187,27 @@ function halfTapTile(
   twoRows(true, 1, steps, a0, a1, aStep, 0, b, other, taps, mode, 1, 1, initial, c, cRow);
 }
 
+/** The sums alone of four rows by the first four of eight columns, for what is left of C at the right; rows of `sums` are 32 bytes apart. */
+function narrowTile(steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, bStep: usize, sums: usize): void {
+  let c0 = f32x4.splat(0), c1 = f32x4.splat(0), c2 = f32x4.splat(0), c3 = f32x4.splat(0);
+  do {
+    const x = v128.load(b);
+    b += bStep;
+    c0 = multiplyAdd(c0, v128.load32_splat(a0), x);
+    a0 += aStep;
+    c1 = multiplyAdd(c1, v128.load32_splat(a1), x);
+    a1 += aStep;
+    c2 = multiplyAdd(c2, v128.load32_splat(a2), x);
+    a2 += aStep;
+    c3 = multiplyAdd(c3, v128.load32_splat(a3), x);
+    a3 += aStep;
+  } while (--steps);
+  v128.store(sums, c0);
+  v128.store(sums, c1, 32);
+  v128.store(sums, c2, 64);
+  v128.store(sums, c3, 96);
+}
+
 /**
  * Up to four rows of one panel of eight columns whose B is read in place: four columns at `b`, four at `other`, plus the offsets at `taps`. alpha
  * and beta are 1.
@@ -232,7 +253,8 @@ export function anyTile(
       tile(1, steps, a, a1, a2, a3, aStep, 0, b, bStep, mode, alpha, beta, initial, c, cRow);
       return;
     }
-    tile(1, steps, a, a1, a2, a3, aStep, 0, b, bStep, STORE, 1, 0, zeros, spare, 32);
+    if (columns <= 4) narrowTile(steps, a, a1, a2, a3, aStep, b, bStep, spare);
+    else tile(1, steps, a, a1, a2, a3, aStep, 0, b, bStep, STORE, 1, 0, zeros, spare, 32);
   }
   if (cColumn == 4) mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
   else if (rows == MR) mergeTransposed(columns, mode, alpha, beta, initial, c, cColumn, spare);

@@ -11,13 +11,14 @@ export type KernelArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 export type Sizes = Readonly<Record<string, number>>;
 
 /**
- * A parameter that is memory. `float` is the kernel's floating type: f32 in WebAssembly, f32 or f64 in the reference.
+ * A parameter that is memory. `float` is the kernel's floating type: f32 in WebAssembly, f32 or f64 in the reference. `f64` is double precision
+ * everywhere.
  * `input` is only read, `output` is fully overwritten and never read, `inout` is read and written.
  */
 export interface BufferParameter {
   readonly name: string;
   readonly kind: 'input' | 'output' | 'inout';
-  readonly type: 'float' | 'i32' | 'u8';
+  readonly type: 'float' | 'f64' | 'i32' | 'u8';
   /** Elements that the kernel may touch, from the sizes. */
   readonly length: (sizes: Sizes) => number;
   /** May be absent: pointer 0 in WebAssembly, an empty array in the reference. */
@@ -64,6 +65,8 @@ export interface Kernel {
   };
   /** The executable definition: parameters in order without scratch; absent optional buffers are empty arrays. */
   readonly reference: (round: Round, ...values: (KernelArray & number)[]) => void;
+  /** The same in double precision, in WebAssembly: the same parameters, with `f64` in the place of `float`, and the same order. */
+  readonly double?: Kernel;
 }
 
 /** A kernel that remembers the names and kinds of its parameters in its type, so that `callArrays` can check its arguments. */

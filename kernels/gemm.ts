@@ -16,6 +16,143 @@ export { activations } from './product.ts';
 
 const { transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc } = product;
 
+/** The record of one product, on matrices of either precision. */
+function one<const A, const B, const C>(a: A, b: B, c: C, bytes: (sizes: Sizes) => number) {
+  const blocks = scratch('blocks', bytes, 'packed blocks of A and B');
+  return {
+    summary: 'C = alpha * op(A) * op(B) + beta * C',
+    parameters: [transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, blocks],
+    rules: productRules,
+    reference: (
+      round: Round,
+      transposeA: number,
+      transposeB: number,
+      m: number,
+      n: number,
+      k: number,
+      alpha: number,
+      a: Floats,
+      lda: number,
+      b: Floats,
+      ldb: number,
+      beta: number,
+      c: Floats,
+      ldc: number,
+    ) => multiply(round, { transposeA, transposeB, m, n, k, alpha, beta, lda, ldb, ldc }, a, b, c),
+  } as const;
+}
+
+/** Elements of `batch` matrices of `one` elements, `stride` apart. */
+function batchLength(batch: number, stride: number, one: number): number {
+  return batch === 0 || one === 0 ? 0 : (batch - 1) * stride + one;
+}
+
+/** The record of a batch of products, on matrices of either precision. */
+function many<const A extends Matrix, const B extends Matrix, const C extends Matrix>(
+  a: A,
+  b: B,
+  c: C,
+  bytes: (sizes: Sizes) => number,
+) {
+  return {
+    summary: 'C[i] = alpha * op(A[i]) * op(B[i]) + beta * C[i] for each i of the batch',
+    parameters: [
+      transposeA,
+      transposeB,
+      size('batch', 'number of products'),
+      m,
+      n,
+      k,
+      alpha,
+      { ...a, length: (sizes: Sizes) => batchLength(sizes.batch!, sizes.strideA!, a.length(sizes)) },
+      lda,
+      size('strideA', 'elements from one A to the next; 0: one A for all'),
+      { ...b, length: (sizes: Sizes) => batchLength(sizes.batch!, sizes.strideB!, b.length(sizes)) },
+      ldb,
+      size('strideB', 'elements from one B to the next; 0: one B for all'),
+      beta,
+      { ...c, length: (sizes: Sizes) => batchLength(sizes.batch!, sizes.strideC!, c.length(sizes)) },
+      ldc,
+      size('strideC', 'elements from one C to the next, at least a whole C'),
+      scratch('blocks', bytes, 'packed blocks of A and B'),
+    ],
+    rules: {
+      ...productRules,
+      aliasing: 'Matrices of c overlap neither a nor b nor each other; those of a and b may overlap.',
+    },
+    reference: (
+      round: Round,
+      transposeA: number,
+      transposeB: number,
+      batch: number,
+      m: number,
+      n: number,
+      k: number,
+      alpha: number,
+      a: Floats,
+      lda: number,
+      strideA: number,
+      b: Floats,
+      ldb: number,
+      strideB: number,
+      beta: number,
+      c: Floats,
+      ldc: number,
+      strideC: number,
+    ) => {
+      const product = { transposeA, transposeB, m, n, k, alpha, beta, lda, ldb, ldc };
+      for (let i = 0; i < batch; i++) multiply(round, product, a, b, c, [i * strideA, i * strideB, i * strideC]);
+    },
+  } as const;
+}
+
+/** A matrix whose length follows from the sizes. */
+interface Matrix {
+  readonly length: (sizes: Sizes) => number;
+}
+
+const a64 = { ...a, type: 'f64' } as const;
+const b64 = { ...b, type: 'f64' } as const;
+const c64 = { ...c, type: 'f64' } as const;
+
+/** One tile, one panel of four columns by a block of k, and the largest block of A (128 rows by a block of k), in doubles. */
+function scratchBytes64(m: number, k: number): number {
+  const rows = Math.ceil(Math.min(128, m) / 4) * 4;
+  return 8 * (16 + 4 * blockLength + rows * Math.min(k, blockLength));
+}
+
+/**
+ * `gemm_f32` in double precision: the same order of operations, so the bits are those of its float64 reference.
+ *
+ * @example
+ * const c = new Float64Array(1);
+ * callArrays(gemm_f64, {
+ *   transposeA: 0, transposeB: 0, m: 1, n: 1, k: 2, alpha: 1, a: Float64Array.of(1, 2), lda: 2, b: Float64Array.of(3, 0.1), ldb: 1, beta: 0,
+ *   c, ldc: 1,
+ * });
+ * c; // => [3.2]
+ */
+export const gemm_f64 = defineKernel({
+  ...one(a64, b64, c64, ({ m, k }) => scratchBytes64(m!, k!)),
+  name: 'gemm_f64',
+});
+
+/**
+ * `gemm_batched_f32` in double precision.
+ *
+ * @example
+ * const c = new Float64Array(2);
+ * callArrays(gemm_batched_f64, {
+ *   transposeA: 0, transposeB: 0, batch: 2, m: 1, n: 1, k: 1, alpha: 1, a: Float64Array.of(1, 2), lda: 1, strideA: 1,
+ *   b: Float64Array.of(3), ldb: 1, strideB: 0, beta: 0, c, ldc: 1, strideC: 1,
+ * });
+ * c; // => [3, 6]
+ */
+export const gemm_batched_f64 = defineKernel({
+  ...many(a64, b64, c64, ({ m, k }) => scratchBytes64(m!, k!)),
+  name: 'gemm_batched_f64',
+});
+
 /**
  * C = alpha * op(A) * op(B) + beta * C, where op transposes or not.
  *
@@ -32,47 +169,10 @@ const { transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc } =
  * c; // => [19, 22, 43, 50]
  */
 export const gemm_f32 = defineKernel({
+  ...one(a, b, c, ({ m, n, k }) => productScratch(m!, n!, k!)),
   name: 'gemm_f32',
-  summary: 'C = alpha * op(A) * op(B) + beta * C',
-  parameters: [
-    transposeA,
-    transposeB,
-    m,
-    n,
-    k,
-    alpha,
-    a,
-    lda,
-    b,
-    ldb,
-    beta,
-    c,
-    ldc,
-    scratch('blocks', ({ m, n, k }) => productScratch(m!, n!, k!), 'packed blocks of A and B'),
-  ],
-  rules: productRules,
-  reference: (
-    round: Round,
-    transposeA: number,
-    transposeB: number,
-    m: number,
-    n: number,
-    k: number,
-    alpha: number,
-    a: Floats,
-    lda: number,
-    b: Floats,
-    ldb: number,
-    beta: number,
-    c: Floats,
-    ldc: number,
-  ) => multiply(round, { transposeA, transposeB, m, n, k, alpha, beta, lda, ldb, ldc }, a, b, c),
+  double: gemm_f64,
 });
-
-/** Elements of `batch` matrices of `one` elements, `stride` apart. */
-function batchLength(batch: number, stride: number, one: number): number {
-  return batch === 0 || one === 0 ? 0 : (batch - 1) * stride + one;
-}
 
 /**
  * `batch` products at once: C[i] = alpha * op(A[i]) * op(B[i]) + beta * C[i], where matrix i begins `stride` elements after matrix i - 1. A
@@ -89,55 +189,9 @@ function batchLength(batch: number, stride: number, one: number): number {
  * c; // => [210, 430]
  */
 export const gemm_batched_f32 = defineKernel({
+  ...many(a, b, c, ({ batch, m, n, k }) => productScratch(batch! * m!, n!, k!)),
   name: 'gemm_batched_f32',
-  summary: 'C[i] = alpha * op(A[i]) * op(B[i]) + beta * C[i] for each i of the batch',
-  parameters: [
-    transposeA,
-    transposeB,
-    size('batch', 'number of products'),
-    m,
-    n,
-    k,
-    alpha,
-    { ...a, length: (sizes: Sizes) => batchLength(sizes.batch!, sizes.strideA!, a.length(sizes)) },
-    lda,
-    size('strideA', 'elements from one A to the next; 0: one A for all'),
-    { ...b, length: (sizes: Sizes) => batchLength(sizes.batch!, sizes.strideB!, b.length(sizes)) },
-    ldb,
-    size('strideB', 'elements from one B to the next; 0: one B for all'),
-    beta,
-    { ...c, length: (sizes: Sizes) => batchLength(sizes.batch!, sizes.strideC!, c.length(sizes)) },
-    ldc,
-    size('strideC', 'elements from one C to the next, at least a whole C'),
-    scratch('blocks', ({ batch, m, n, k }) => productScratch(batch! * m!, n!, k!), 'packed blocks of A and B'),
-  ],
-  rules: {
-    ...productRules,
-    aliasing: 'Matrices of c overlap neither a nor b nor each other; those of a and b may overlap.',
-  },
-  reference: (
-    round: Round,
-    transposeA: number,
-    transposeB: number,
-    batch: number,
-    m: number,
-    n: number,
-    k: number,
-    alpha: number,
-    a: Floats,
-    lda: number,
-    strideA: number,
-    b: Floats,
-    ldb: number,
-    strideB: number,
-    beta: number,
-    c: Floats,
-    ldc: number,
-    strideC: number,
-  ) => {
-    const product = { transposeA, transposeB, m, n, k, alpha, beta, lda, ldb, ldc };
-    for (let i = 0; i < batch; i++) multiply(round, product, a, b, c, [i * strideA, i * strideB, i * strideC]);
-  },
+  double: gemm_batched_f64,
 });
 
 /**

@@ -9,7 +9,9 @@ type Argument<P> = P extends { readonly kind: 'input' | 'output' | 'inout'; read
     ? Int32Array
     : T extends 'u8'
       ? Uint8Array
-      : Float32Array
+      : T extends 'f64'
+        ? Float64Array
+        : Float32Array
   : number;
 
 type Optional<P> = P extends { readonly optional: true } ? P : never;
@@ -20,7 +22,7 @@ export type KernelArguments<K extends Kernel> = {
   readonly [P in Required<K['parameters'][number]> as P['name']]: Argument<P>;
 } & { readonly [P in Optional<K['parameters'][number]> as P['name']]?: Argument<P> | undefined };
 
-const arrayTypes = { float: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+const arrayTypes = { float: Float32Array, f64: Float64Array, i32: Int32Array, u8: Uint8Array } as const;
 
 /**
  * Runs a kernel in WebAssembly on typed arrays, given by the names of its parameters. Outputs are written into the arrays passed for them;
@@ -35,7 +37,7 @@ const arrayTypes = { float: Float32Array, i32: Int32Array, u8: Uint8Array } as c
  * y; // => [0, 0, 1, 2]
  */
 export function callArrays<K extends Kernel>(kernel: K, given: KernelArguments<K>): void {
-  runCopied(kernel, checkedValues(kernel, given as GivenArguments, 'float32'));
+  callCopied(kernel, checkedValues(kernel, given as GivenArguments, 'float32'));
 }
 
 /** As `KernelArguments`, with double-precision arrays in the place of float32 ones. */
@@ -58,7 +60,7 @@ export type KernelArguments64<K extends Kernel> = {
  */
 export function referenceArrays<K extends Kernel>(kernel: K, given: KernelArguments64<K>): void {
   const values = checkedValues(kernel, given as GivenArguments, 'float64');
-  const empty = { float: new Float64Array(0), i32: new Int32Array(0), u8: new Uint8Array(0) };
+  const empty = { float: new Float64Array(0), f64: new Float64Array(0), i32: new Int32Array(0), u8: new Uint8Array(0) };
   const absent = (index: number) => {
     const parameter = kernel.parameters[index];
     return empty[isBuffer(parameter) ? parameter.type : 'float'];
@@ -163,7 +165,8 @@ function bytesOf(array: KernelArray): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 
-function runCopied(kernel: Kernel, values: readonly (KernelArray | number | undefined)[]): void {
+/** Runs a kernel in WebAssembly on arrays outside its memory, in contract order and unchecked: they are copied in, and results out. */
+export function callCopied(kernel: Kernel, values: readonly (KernelArray | number | undefined)[]): void {
   const copies: Copy[] = [];
   try {
     const pointers = values.map((value, index) => {

@@ -86,7 +86,8 @@ export function callPointers(kernel: Kernel, values: readonly number[]): void {
  */
 export function callReference(kernel: Kernel, dtype: ReferenceDType, values: readonly (KernelArray | number)[]): void {
   referenceCalls += 1;
-  const round = dtype === 'float32' ? Math.fround : identity;
+  const isDouble = kernel.parameters.some((parameter) => 'type' in parameter && parameter.type === 'f64');
+  const round = dtype === 'float32' && !isDouble ? Math.fround : identity;
   const rounded = values.map((value, index) =>
     kernel.parameters[index]?.kind === 'scalar' ? round(value as number) : value,
   );

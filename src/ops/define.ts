@@ -3,6 +3,7 @@
  * operation itself is one record (`Op`), in the file of its family.
  */
 import type { Kernel, KernelArray } from '../../kernels/define.ts';
+import { callCopied } from '../../kernels/runtime/arrays.ts';
 import { callPointers, callReference } from '../../kernels/runtime/call.ts';
 import { bytesPerElement, type DType, isFloating, type NumericArray } from '../dtype.ts';
 import { AutogradError, DTypeError } from '../errors.ts';
@@ -167,12 +168,18 @@ function save(tensor: Tensor): SavedTensor {
   return { tensor, version: tensor.storage.version };
 }
 
-/** Runs a kernel on operands in contract order: WebAssembly for float32, the reference for float64. */
+/** Runs a kernel on operands in contract order: WebAssembly for float32, for float64 too where the kernel has it, else the reference. */
 export function runKernel(op: string, kernel: Kernel, dtype: DType, values: readonly Operand[]): void {
   if (dtype === 'float32') {
     const pointers = pointersOfLength(values.length);
     for (let i = 0; i < values.length; i++) pointers[i] = toPointer(op, values[i]);
     callPointers(kernel, pointers);
+  } else if (kernel.double !== undefined) {
+    // Cells of float64 are plain arrays: copying them costs little beside a product.
+    callCopied(
+      kernel.double,
+      values.map((value) => toArray(op, value)),
+    );
   } else {
     // Bringing a cell in may grow the memory, which kills views: no operand of a reference is brought in.
     callReference(

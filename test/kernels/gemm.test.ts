@@ -16,7 +16,10 @@ import {
 } from '../../kernels/gemm.ts';
 import { add_bias_f32, add_f32, gelu_f32, relu_f32, sigmoid_f32, tanh_f32 } from '../../kernels/map.ts';
 import { callArrays, referenceArrays } from '../../kernels/runtime/arrays.ts';
+import { referenceKernelCalls } from '../../kernels/runtime/call.ts';
+import { matmul } from '../../src/ops/linalg.ts';
 import { Random } from '../../src/random.ts';
+import { fromTypedArray } from '../../src/tensor/create.ts';
 
 /** Half the distance from 1 to the next float: the largest relative error of one rounding. */
 const unit = 2 ** -24;
@@ -265,5 +268,22 @@ describe('gemm_prepacked_f32', () => {
         callArrays(gemm_prepacked_f32, { ...sizes, packed, c });
         expect(c, `${m} x ${n} x ${k}, ${transposes}`).toEqual(expected);
       }
+  });
+});
+
+describe('gemm_f64', () => {
+  it('computes products of float64 tensors in WebAssembly, with the bits of the reference', () => {
+    const values = (length: number, seed: number) => {
+      const random = new Random(seed);
+      return Float64Array.from({ length }, () => random.normal() / 3);
+    };
+    const [a, b] = [values(7 * 300, 1), values(300 * 9, 2)];
+    const before = referenceKernelCalls();
+    const y = matmul(fromTypedArray(a, [7, 300]), fromTypedArray(b, [300, 9]));
+    expect(referenceKernelCalls()).toBe(before);
+    const expected = new Float64Array(63);
+    const sizes = { transposeA: 0, transposeB: 0, m: 7, n: 9, k: 300, lda: 300, ldb: 9, ldc: 9 };
+    referenceArrays(gemm_f32, { ...sizes, a, b, c: expected, alpha: 1, beta: 0 });
+    expect(y.toTypedArray()).toEqual(expected);
   });
 });

@@ -102,6 +102,12 @@ export function drawFloat(random: Random, kind: DataKind, largestInteger = 4): n
   return Math.fround(random.normal() * [1, 1, 10, 0.01][random.below(4)]!);
 }
 
+/** One double: as `drawFloat`, but ordinary numbers have all their 53 bits. */
+function drawDouble(random: Random, kind: DataKind, { largestInteger }: KernelSamples): number {
+  const value = drawFloat(random, kind, largestInteger);
+  return kind === 'integers' ? value : value * (1 + random.float32() * 2 ** -20);
+}
+
 /** The values of one call, as arrays of exactly the contract's length and numbers. Outputs hold NaN (or -1), absent optionals are empty. */
 export function drawValues(
   samples: KernelSamples,
@@ -121,6 +127,7 @@ export function drawValues(
     if (filled !== undefined) return filled;
     const length = parameter.optional === true && random.below(2) === 0 ? 0 : parameter.length(sizes);
     if (parameter.type === 'i32') return new Int32Array(length).fill(-1);
+    if (parameter.type === 'f64') return Float64Array.from({ length }, () => drawDouble(random, kind, samples));
     if (parameter.type === 'u8') return Uint8Array.from({ length }, () => random.below(256));
     if (parameter.kind === 'output') return new Float32Array(length).fill(Number.NaN);
     return Float32Array.from({ length }, () => drawFloat(random, kind, samples.largestInteger));
@@ -144,8 +151,7 @@ export function runGuarded(
 ): Outcome {
   const parameters = passedParameters(kernel);
   const buffers = values.map((value) => {
-    const unit = value instanceof Uint8Array ? 1 : 4;
-    return typeof value === 'number' ? undefined : new GuardedBuffer(value, (offset * unit) % 64);
+    return typeof value === 'number' ? undefined : new GuardedBuffer(value, (offset * value.BYTES_PER_ELEMENT) % 64);
   });
   const position = (name: string) => parameters.findIndex((parameter) => parameter.name === name);
   const pointers = values.map((value, index) => {

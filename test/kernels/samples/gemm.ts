@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import {
   gemm_batched_f32,
+  gemm_batched_f64,
   gemm_f32,
+  gemm_f64,
   gemm_fused_f32,
   gemm_pack_b_f32,
   gemm_prepacked_f32,
@@ -133,6 +135,8 @@ export default [
   { kernel: gemm_f32, grid, numbers, exact: true },
   { kernel: gemm_batched_f32, grid: batchedGrid, numbers: batchedNumbers, exact: true },
   { kernel: gemm_fused_f32, grid: fusedGrid, numbers: fusedNumbers, exact: true },
+  { kernel: gemm_f64, grid, numbers, exact: true },
+  { kernel: gemm_batched_f64, grid: batchedGrid, numbers: batchedNumbers, exact: true },
   { kernel: gemm_pack_b_f32, grid: grid.filter((_, index) => index % 5 === 0), numbers, exact: true },
   { kernel: gemm_prepacked_f32, grid: fusedGrid, numbers: fusedNumbers, exact: true },
 ] satisfies KernelSamples[];
