@@ -99,9 +99,9 @@ function twoDenseRows(
   }
 }
 
-function denseRows(weights: usize, from: usize, step: usize, count: i32, start: v128, to: usize, other: usize): void {
+function denseRows(weights: usize, from: usize, step: usize, count: i32, initial: usize, to: usize, other: usize): void {
   const r1 = from + step, r2 = r1 + step;
-  twoDenseRows(false, weights, from, r1, r2, r2 + step, count, start, to, other);
+  twoDenseRows(false, weights, from, r1, r2, r2 + step, count, v128.load32_splat(initial), to, other);
 }
 
 /** Upwards and from the right: `from` is the source row that the lower of the two result rows starts with. */
@@ -135,7 +135,8 @@ function block(vectors: i32, k: i32, taps: usize, weights: usize, from: usize, c
 }
 
 /** `count` neighbouring results of `k` taps, whose offsets are listed. */
-function row(k: i32, taps: usize, weights: usize, from: usize, count: i32, start: v128, to: usize): void {
+function row(k: i32, taps: usize, weights: usize, from: usize, count: i32, initial: usize, to: usize): void {
+  const start = v128.load32_splat(initial);
   const each = count >= 16 ? 16 : count >= 8 ? 8 : 4;
   const whole = count >= 4;
   while (count > 0) {
@@ -168,14 +169,15 @@ export function depthwiseForward(
     for (let channel = 0; channel < c; channel++) {
       copyPadded(x, 1, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
       for (let tap = 0; tap < k; tap++) spread(weights + (<usize>tap << 4), load<f32>(weight + (<usize>(channel * k + tap) << 2)));
-      const start = v128.load32_splat(bias ? bias + (<usize>channel << 2) : zeros);
+      // A pointer, not a vector: V8's revectoriser (Node 26) ends the process at a function with a vector parameter.
+      const initial = bias ? bias + (<usize>channel << 2) : zeros;
       for (let p = 0; p < ho; p += dense ? 2 : 1) {
         if (dense) {
           // Of an odd number of rows, the last but one is computed twice.
           const first = min(p, ho - 2), to = y + <usize>first * yRow;
-          denseRows(weights, padded + <usize>first * step, step, wo, start, to, to + yRow);
+          denseRows(weights, padded + <usize>first * step, step, wo, initial, to, to + yRow);
         } else {
-          row(k, taps, weights, padded + <usize>(p * strideH) * step, wo, start, y + <usize>p * yRow);
+          row(k, taps, weights, padded + <usize>(p * strideH) * step, wo, initial, y + <usize>p * yRow);
         }
       }
       y += <usize>ho * yRow;
@@ -308,7 +310,7 @@ export function depthwiseBackwardData(
           if (x0 < w) {
             const from = line + (<usize>((x0 + paddingW) / strideW) << 2), count = (w - 1 - x0) / strideW + 1;
             const to = strideW == 1 ? gradX : lines + <usize>x0 * lineBytes;
-            row(k, taps + (<usize>first << 2), weights + (<usize>first << 4), from, count, f32x4.splat(0), to);
+            row(k, taps + (<usize>first << 2), weights + (<usize>first << 4), from, count, zeros, to);
             if (strideW > 2) scatter(to, count, gradX + (<usize>x0 << 2), strideW);
           }
           first += k;

@@ -20,8 +20,9 @@ function logOf(x: f32): f32 {
   return f32x4.extract_lane(log4(f32x4.splat(x)), 0);
 }
 
-/** y = exp(x - shift) on a row. */
-function storeExpRow(x: usize, y: usize, shift: v128, columns: i32): void {
+/** y = exp(x - largest) on a row. The number is not handed over as a vector: V8's revectoriser (Node 26) ends the process at such a parameter. */
+function storeExpRow(x: usize, y: usize, largest: f32, columns: i32): void {
+  const shift = f32x4.splat(largest);
   const end = x + ((<usize>columns) << 2);
   for (; x + 64 <= end; x += 64, y += 64) {
     const a = f32x4.sub(v128.load(x), shift), b = f32x4.sub(v128.load(x, 16), shift);
@@ -46,7 +47,7 @@ export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch
   if (columns == 0) return;
   const rowBytes = (<usize>columns) << 2;
   for (let row = 0; row < rows; row++) {
-    storeExpRow(x, y, shiftOf(x, columns), columns);
+    storeExpRow(x, y, f32x4.extract_lane(shiftOf(x, columns), 0), columns);
     divideRow(y, sumRow(y, columns, scratch), columns);
     x += rowBytes;
     y += rowBytes;
@@ -78,7 +79,7 @@ export function log_softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scr
   const exps = scratch + TREE_BYTES;
   for (let row = 0; row < rows; row++) {
     const shift = shiftOf(x, columns);
-    storeExpRow(x, exps, shift, columns);
+    storeExpRow(x, exps, f32x4.extract_lane(shift, 0), columns);
     const logSum = f32x4.splat(logOf(sumRow(exps, columns, scratch)));
     let at: usize = 0;
     for (; at < whole; at += 16) v128.store(y + at, f32x4.sub(f32x4.sub(v128.load(x + at), shift), logSum));
@@ -159,7 +160,7 @@ export function cross_entropy_f32(
       const shift = shiftOf(logits, columns);
       // Read before the exponentials, which may replace the logits.
       const chosen = inside ? load<f32>(logits + ((<usize>target) << 2)) - f32x4.extract_lane(shift, 0) : <f32>NaN;
-      storeExpRow(logits, probabilities, shift, columns);
+      storeExpRow(logits, probabilities, f32x4.extract_lane(shift, 0), columns);
       const total = sumRow(probabilities, columns, scratch);
       divideRow(probabilities, total, columns);
       loss = logOf(total) - chosen;
