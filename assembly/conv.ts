@@ -4,6 +4,7 @@
 // place: along an output row the patches of a tap are adjacent floats.
 import { anyTapTile, anyTile, KC, mergeOne, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { clear, copyPadded, neighbours, packPatches } from './image';
+import { gemm_f32 } from './gemm';
 import { packTransposed } from './packing';
 import { allFinite } from './lanes';
 import { depthwiseBackwardData, depthwiseForward } from './depthwise';
@@ -18,6 +19,11 @@ import { convolveLanes, suitsLanes } from './conv-lanes';
 // @ts-ignore: decorator
 @inline
 const DIRECT_ROWS: i32 = 16;
+
+/** Up to this many images, the data gradient of 1x1 filters is a plain matrix product (512 channels at 7x7: 41 instead of 33 GFLOP/s; at 8: 41 and 44). */
+// @ts-ignore: decorator
+@inline
+const FEW_IMAGES: i32 = 2;
 
 // @ts-ignore: decorator
 @inline
@@ -196,6 +202,16 @@ export function conv2d_f32_backward_data(
     gradX += <usize>(done * c * h * w) << 2;
     n -= done;
     if (n == 0) return;
+  }
+  if (n <= FEW_IMAGES && kh == 1 && kw == 1 && isPlain(strideW, paddingH, paddingW) && strideH == 1) {
+    // gradX = weight^T gradY, planes as rows: the same sums in the same order, without packing the weights for four channels at a time.
+    for (let plane = 0; plane < n * groups; plane++) {
+      const filters = weight + (<usize>(plane % groups * filterEach) << 2);
+      gemm_f32(1, 0, rowsEach, h * w, each, 1, filters, rowsEach, gradY, h * w, 0, gradX, h * w, scratch);
+      gradY += <usize>(each * h * w) << 2;
+      gradX += <usize>(rowsEach * h * w) << 2;
+    }
+    return;
   }
   const phaseTaps = each * kh * kw;
   const spare = scratch, panel = spare + TILE_BYTES, taps = panel + (KC * NR << 2);

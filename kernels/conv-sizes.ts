@@ -1,6 +1,7 @@
 /** @file The sizes of a two-dimensional convolution, and the working memory that assembly/conv.ts lays out for it. */
 import { blockLength } from './blocks.ts';
 import type { Sizes } from './define.ts';
+import { productScratch } from './product.ts';
 
 /** The sizes that all three kernels take, by name. */
 export interface ConvSizes {
@@ -143,7 +144,8 @@ export function dataScratch(values: Sizes): number {
   const taps = each * s.kh * s.kw;
   const packed = floatBytes(taps) + floatBytes(taps * (rowsEach + 4));
   const image = tileBytes + panelBytes + packed + floatBytes(each * rows * columns);
-  return Math.max(image, laneBytes(s, each, [ho, wo], rowsEach, [s.h, s.w]));
+  const product = s.kh === 1 && s.kw === 1 ? productScratch(rowsEach, s.h * s.w, each) : 0;
+  return Math.max(image, product, laneBytes(s, each, [ho, wo], rowsEach, [s.h, s.w]));
 }
 
 /** Working memory of the filter gradient. */

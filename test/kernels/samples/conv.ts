@@ -39,6 +39,8 @@ const grid = [
   call(2, [3, 4, 5], 2, [4, 5], one, none), // kernel = input
   call(1, [1, 1, 2], 5, [3, 4], one, [1, 1]), // kernel = padded input
   call(2, [4, 7, 9], 9, one, one, none), // 1x1, read in place
+  ...[1, 2, 7, 9].map((w) => call(1, [6, 3, w], 10, one, one, none, { groups: 2 })), // 1x1 in groups
+  call(2, [5, 7, 7], 300, one, one, none), // 1x1, two blocks back
   call(2, [4, 7, 9], 4, one, [2, 2], none), // 1x1 with stride: pixels that no tap meets
   call(1, [3, 14, 13], 9, [7, 7], [2, 3], [3, 3]), // first layer, uneven phases
   call(1, [2, 9, 8], 3, [2, 2], [3, 4], [2, 1]), // stride > kernel
