@@ -89,7 +89,7 @@ export function task(url: string | URL, exportName: string, args?: unknown): Mod
  * The spec of a function: a {@link FunctionSpec} as it is, a function as its source together with a copy of `values`.
  *
  * @throws EngineError `FUNCTION_NONE` (not a function), `FUNCTION_NATIVE`, `FUNCTION_BOUND`, `FUNCTION_CLASS`, `FUNCTION_METHOD`,
- * `FUNCTION_SYNTAX`, `FUNCTION_VALUES` (values beside a module task), `VALUES_NOT_CLONEABLE`, `VALUES_NOT_PLAIN`
+ * `FUNCTION_IMPORT` (a relative `import()`), `FUNCTION_SYNTAX`, `FUNCTION_VALUES` (values beside a module task), `VALUES_NOT_CLONEABLE`, `VALUES_NOT_PLAIN`
  * @example describeFunction((x: number, { k }: { k: number }) => x * k, { k: 3 })
  */
 export function describeFunction(fn: unknown, values?: unknown): FunctionSpec {
@@ -170,13 +170,24 @@ function refuse(fn: AnyFunction, source: string): void {
         'Pass what it is bound to as values: (x, { self }) => ..., { self }.',
       );
     }
-    fail('FUNCTION_NATIVE', 'a native function has no source to send', `Wrap it: (x) => ${name}(x).`);
+    fail(
+      'FUNCTION_NATIVE',
+      'a native function has no source to send',
+      'Wrap it in a function that names it in full, such as (x) => Math.sqrt(x).',
+    );
   }
   if (/^class\b/.test(source)) {
     fail(
       'FUNCTION_CLASS',
       'a class is not a function of its inputs',
       'Wrap it in a module function: task(import.meta.url, "make").',
+    );
+  }
+  if (/(?<![\w$.])import\s*\(\s*['"`]\.{1,2}\//.test(source)) {
+    fail(
+      'FUNCTION_IMPORT',
+      'a relative import() means nothing on a worker, which has the source but not its place',
+      'Put the function into a module and use task(import.meta.url, "name").',
     );
   }
   if (!parses(`(${source}\n)`) && parses(`({${source}\n})`)) {
@@ -209,7 +220,8 @@ function compile(spec: InlineFunction): AnyFunction {
   const shims = loaderShims(spec.source);
   let fn: unknown;
   try {
-    fn = new Function(...shims.keys(), `"use strict"; return (${spec.source}\n);`)(...shims.values());
+    const make = new Function(...shims.keys(), `"use strict"; return (${spec.source}\n);`);
+    fn = make.call(outerThis(spec), ...shims.values());
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw evalBlocked(cause);
     throw new EngineError(
@@ -265,6 +277,18 @@ function guard(fn: AnyFunction, spec: InlineFunction): ResolvedFunction {
   }
 }
 
+/** What `this` is in an arrow function that was written where `this` meant something: an error at the first use. */
+function outerThis(spec: InlineFunction): object {
+  const refuseUse = (): never => {
+    throw new EngineError(
+      'FREE_VARIABLE',
+      `inline function: it must close over nothing, got this in "${excerpt(spec.source)}". Pass what it uses as a value, fn(x, { k }) with { k: this.k }.`,
+      { variable: 'this', function: spec.name },
+    );
+  };
+  return new Proxy({}, { get: refuseUse, set: refuseUse, has: refuseUse });
+}
+
 /** The kind of an inline function as its author wrote it: compilers for old targets make of `async` a call of a helper. */
 function inlineKind(fn: ResolvedFunction, source: string): FunctionKind {
   const helper = /__(?:awaiter|async|asyncGenerator)\(/.exec(source);
@@ -300,9 +324,15 @@ function explainFreeVariable(error: unknown, spec: InlineFunction): unknown {
   const variable = undefinedName.exec(error.message)?.[1];
   if (variable === undefined || !spec.source.includes(variable)) return error;
   const imported = importedName(variable, spec.source);
-  const what = imported === null ? `the free variable ${variable}` : `the import ${imported}`;
-  // Where esbuild minifies and keeps names, its helper has a name that nobody can know.
-  const hint = variable.length > 2 ? '' : ' (A name so short may be a helper of a minifier: do not keep names there.)';
+  const what =
+    imported === null
+      ? `the free variable ${variable}`
+      : imported.startsWith('import')
+        ? imported
+        : `the import ${imported}`;
+  // Where esbuild minifies and keeps names, its helper, t(function, "its name"), has a name that nobody can know.
+  const isHelper = variable.length <= 2 && /,\s*"[\w$]+"\)/.test(spec.source) && spec.source.includes(`${variable}(`);
+  const hint = isHelper ? ' (It looks like the helper of a minifier that keeps names: let it not keep them.)' : '';
   return new EngineError(
     'FREE_VARIABLE',
     `inline function: it must close over nothing, got ${what} in "${excerpt(spec.source)}". ` +

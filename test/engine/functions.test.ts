@@ -111,6 +111,7 @@ describe('what cannot travel is refused where it is written', () => {
     ['FUNCTION_METHOD', object['computed name']],
     ['FUNCTION_METHOD', getter],
     ['FUNCTION_METHOD', new Model().forward],
+    ['FUNCTION_IMPORT', new Function('return async () => (await import("./near.mjs")).f')()],
     ['FUNCTION_NONE', 3],
     ['FUNCTION_NONE', null],
     ['FUNCTION_NONE', { kind: 'inline' }],
@@ -176,15 +177,31 @@ describe('a free variable fails at first execution and is named', () => {
     const old = await resolveFunction(inline('() => (0, __vite_ssr_import_2__.relu)(1)'));
     expect(() => old()).toThrow(/the import relu/);
     const meta = await resolveFunction(inline('() => __vite_ssr_import_meta__.url'));
-    expect(() => meta()).toThrow(/import\.meta/);
+    expect(() => meta()).toThrow(/got import\.meta in/);
   });
 
   it('names what a minified helper may be', async () => {
     const minified = await resolveFunction(inline('(x) => { let f = t((y) => y, "f"); return f(x) }'));
-    expect(() => minified(1)).toThrow(/the free variable t .*do not keep names/s);
+    expect(() => minified(1)).toThrow(/the free variable t .*let it not keep them/s);
+    const short = await resolveFunction(inline('(x) => x * k'));
+    expect(() => short(1)).toThrow(/"name"\)\.$/);
     const fields = expect.objectContaining({ fields: { variable: 'relu', function: '' } });
     const imported = await resolveFunction(inline('() => (0, __vite_ssr_import_2__.relu)(1)'));
     expect(() => imported()).toThrow(fields as Error);
+  });
+
+  it('names this, which an arrow function takes from where it is written', async () => {
+    class Scaler {
+      readonly k = 3;
+      readonly scale = (x: number): number => x * this.k;
+    }
+    const scale = await roundTrip(new Scaler().scale);
+    expect(() => scale(1)).toThrow(expect.objectContaining({ code: 'FREE_VARIABLE' }) as Error);
+    expect(() => scale(1)).toThrow(/got this in/);
+    const own = await roundTrip(function (this: undefined) {
+      return this;
+    });
+    expect(own()).toBe(undefined);
   });
 
   it('leaves other errors as they are', async () => {
