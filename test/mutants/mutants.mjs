@@ -1,0 +1,238 @@
+/**
+ * Faults that the suite must find: each is one change of one source file. `from` must be in the file (its first place is taken); a mutant that no longer
+ * applies is a failure, to be written anew with the code. `only` is the pattern of the names of the tests that look at this code.
+ *
+ * @typedef {{ name: string, file: string, from: string, to: string, only: string }} Mutant
+ */
+const kernel = (name, file, from, to, only) => ({ name, file: `assembly/${file}.ts`, from, to, only });
+const gradient = (name, file, from, to, only) => ({ name, file: `src/ops/${file}.ts`, from, to, only: `^${only} ` });
+
+/** Of the kernels: run against the contract suite. @type {readonly Mutant[]} */
+export const kernelMutants = [
+  kernel(
+    'tail: the third lane is not loaded',
+    'vector',
+    'if (count > 2) x = v128.load_lane',
+    'if (count > 3) x = v128.load_lane',
+    '^(neg|add)_f32 ',
+  ),
+  kernel(
+    'tail: a row of one is left out',
+    'map',
+    'if (rest) storePart(y, applyUnary',
+    'if (rest > 1) storePart(y, applyUnary',
+    '^neg_f32 ',
+  ),
+  kernel(
+    'order: lanes of a row are added one after the other',
+    'row',
+    'f32x4.add(f32x4.add(a, b), f32x4.add(c, d))',
+    'f32x4.add(f32x4.add(f32x4.add(a, b), c), d)',
+    '^sum_f32 ',
+  ),
+  kernel(
+    'order: rows are summed in other blocks',
+    'row',
+    'const ROW_BLOCK: i32 = 1024',
+    'const ROW_BLOCK: i32 = 512',
+    '^sum_f32 ',
+  ),
+  kernel(
+    'order: columns are summed in other blocks',
+    'reduce',
+    'const COLUMN_BLOCK: i32 = 64',
+    'const COLUMN_BLOCK: i32 = 32',
+    '^sum_f32 ',
+  ),
+  kernel('edge: a NaN behind the largest is overlooked', 'reduce', 'if (v != v) return i;', '', '^max_f32 '),
+  kernel(
+    'NaN: maximum drops one of its second argument',
+    'map',
+    'v128.bitselect(b, f32x4.pmax(a, b), f32x4.ne(b, b))',
+    'f32x4.pmax(a, b)',
+    '^maximum_f32 ',
+  ),
+  kernel(
+    'NaN: exp turns it into a number',
+    'math',
+    'f32x4.pmin(x, constant(EXP_HIGHEST))',
+    'f32x4.pmin(constant(EXP_HIGHEST), x)',
+    '^exp_f32 ',
+  ),
+  kernel(
+    'range: the short form of exp is used where 2^n is not normal',
+    'block',
+    'const PLAIN: i32 = 0x42ae0000',
+    'const PLAIN: i32 = 0x42b10000',
+    'exp|sigmoid',
+  ),
+  kernel(
+    'sign: pow forgets that odd exponents keep it',
+    'double',
+    'f64x2.splat(0.5));\n  const whole',
+    'f64x2.splat(0.25));\n  const whole',
+    '^pow_f32 |power of',
+  ),
+  kernel(
+    'range: large angles are reduced by the wrong pieces',
+    'double',
+    '(e - 2) / 24',
+    '(e + 2) / 24',
+    '^(sin|cos)_f32 ',
+  ),
+  kernel(
+    'rule: Adam updates the squares with the share of the mean',
+    'update',
+    'g, share2, beta2);\n  const divisor',
+    'g, share1, beta2);\n  const divisor',
+    '^adam_f32 ',
+  ),
+  kernel(
+    'rule: decoupled decay is coupled, too',
+    'update',
+    'weightDecay != 0 && !decoupled',
+    'weightDecay != 0',
+    '^adam_f32 ',
+  ),
+  kernel(
+    'rule: Nesterov forgets the gradient',
+    'update',
+    'nesterov ? f32x4.add(d, f32x4.mul(factor, buffer)) : buffer',
+    'nesterov ? f32x4.mul(factor, buffer) : buffer',
+    '^sgd_f32 ',
+  ),
+  kernel(
+    'rule: ignored rows are counted',
+    'softmax',
+    'if (target == ignoreIndex) loss = 0;\n    else counted++;',
+    'if (target == ignoreIndex) loss = 0;\n    counted++;',
+    '^cross_entropy_f32 ',
+  ),
+  kernel(
+    'rule: epsilon stands outside the root',
+    'normalize',
+    '/ sqrt<f32>(variance + epsilon)',
+    '/ (sqrt<f32>(variance) + epsilon)',
+    '^layer_norm_f32 ',
+  ),
+  kernel(
+    'order: batch norm sums images without blocks',
+    'normalize',
+    'if (image % COLUMN_BLOCK == 0 || image == images)',
+    'if (image == images)',
+    '^batch_norm_f32 ',
+  ),
+  kernel(
+    'bounds: a tile is copied whole at the edge',
+    'copy',
+    'const width = min(columns - column, TILE)',
+    'const width = TILE',
+    '^copy_strided_f32 ',
+  ),
+  kernel(
+    'stride: squares of a transpose are one column too near',
+    'copy',
+    'from += 4 * stride',
+    'from += 3 * stride',
+    '^copy_strided_f32 ',
+  ),
+  kernel(
+    'rule: the padding row has a gradient',
+    'embedding',
+    ' && index != paddingIndex',
+    '',
+    '^embedding_f32_gradient ',
+  ),
+  kernel(
+    'carry: the counter’s high word stays where the low one wraps around',
+    'random',
+    'i32x4.lt_u(c0, i32x4.splat(low))',
+    'i32x4.splat(0)',
+    '^dropout_mask_u8 ',
+  ),
+];
+
+/** Of the backward rules: run against the generic suite of operations. @type {readonly Mutant[]} */
+export const gradientMutants = [
+  gradient('tanh’: the sign of its own gradient', 'activation', 'mul(y, -2)', 'mul(y, 2)', 'tanhGradient'),
+  gradient(
+    'relu: passes everything',
+    'activation',
+    '(gradient, y) => where(gradient, y)',
+    '(gradient) => gradient',
+    'relu',
+  ),
+  gradient('sigmoid: y (-y)', 'activation', 'add(neg(y), 1)', 'neg(y)', 'sigmoid'),
+  gradient(
+    'abs: both sides with one sign',
+    'activation',
+    'sub(where(gradient, x), where',
+    'add(where(gradient, x), where',
+    'abs',
+  ),
+  gradient('maximum: both get all', 'activation', '[toA, sub(gradient, toA)]', '[toA, gradient]', 'maximum'),
+  gradient(
+    'exp: forgets y',
+    'elementwise',
+    "['output'], (gradient, y) => mul(gradient, y))",
+    "['output'], (gradient) => gradient)",
+    'exp',
+  ),
+  gradient(
+    'log: multiplies',
+    'elementwise',
+    '(gradient, x) => div(gradient, x)',
+    '(gradient, x) => mul(gradient, x)',
+    'log',
+  ),
+  gradient('sqrt: twice', 'elementwise', 'div(mul(gradient, 0.5), y)', 'div(gradient, y)', 'sqrt'),
+  gradient('square: half', 'elementwise', 'mul(gradient, mul(x, 2))', 'mul(gradient, x)', 'square'),
+  gradient(
+    'reciprocal: y in the place of y^2',
+    'elementwise',
+    'neg(mul(gradient, square(y)))',
+    'neg(mul(gradient, y))',
+    'reciprocal',
+  ),
+  gradient(
+    'sub: the sign of b',
+    'elementwise',
+    '(gradient) => [gradient, neg(gradient)]',
+    '(gradient) => [gradient, gradient]',
+    'sub',
+  ),
+  gradient(
+    'mul: a in the place of b',
+    'elementwise',
+    'needs[0] ? mul(gradient, b)',
+    'needs[0] ? mul(gradient, a)',
+    'mul',
+  ),
+  gradient('div: the sign of b', 'elementwise', 'neg(mul(byB, y))', 'mul(byB, y)', 'div'),
+  gradient('cos: the sign', 'special', 'neg(mul(gradient, sin(x)))', 'mul(gradient, sin(x))', 'cos'),
+  gradient('pow: the exponent is not lowered', 'special', 'pow(a, add(b, -1))', 'pow(a, b)', 'pow'),
+  gradient('softplus: the threshold is left out', 'gelu', 'add(z, -threshold)', 'z', 'softplus'),
+  gradient(
+    'linear: no gradient of the bias',
+    'linalg',
+    'needs[2] ? sum(gradient, 0) : undefined',
+    'undefined',
+    'linear',
+  ),
+  gradient(
+    'matmul: the transposition of the second factor',
+    'linalg',
+    'product(gradient, b, false, !tb)',
+    'product(gradient, b, false, tb)',
+    'matmul',
+  ),
+  gradient(
+    'permute: not inverted',
+    'movement',
+    'permute(gradient, invert(dims))',
+    'permute(gradient, dims)',
+    'permute',
+  ),
+  gradient('expand: the dimensions in front are not summed', 'movement', 'i < lead || (', '(', 'expand'),
+  gradient('cat: parts from one place', 'indexing', 'start - length, length)', '0, length)', 'cat'),
+];
