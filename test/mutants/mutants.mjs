@@ -78,7 +78,7 @@ export const kernelMutants = [
     'double',
     '(e - 2) / 24',
     '(e + 2) / 24',
-    '^(sin|cos)_f32 ',
+    'float32 (sin|cos)$',
   ),
   kernel(
     'rule: Adam updates the squares with the share of the mean',
