@@ -30,7 +30,7 @@ const RESULT_BYTES: i32 = 1 << 15;
 @inline
 export const FEWEST: i32 = 4;
 
-/** One direction of a convolution: `r` output channels of h x w from `s` source channels of hs x ws, all per group. */
+/** Bytes of all tap lists, at most: from `s` source channels a group to results of h x w. */
 function listBytes(s: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, blocks: i32): i64 {
   const pairs = <i64>classBound(h, kh, strideH) * <i64>classBound(w, kw, strideW);
   return pairs * (4 + 8 * blocks) + 8 * pairs * s * kh * kw + 16;
@@ -43,7 +43,7 @@ function blocksOf(s: i32, kh: i32, kw: i32): i32 {
   return (s * kh * kw + KC - 1) / KC;
 }
 
-/** Whether a batch of images is convolved in lanes. */
+/** Whether a batch is convolved in lanes: `groups` times `s` source planes of hs x ws to `r` result planes of h x w. */
 export function suitsLanes(
   n: i32, groups: i32, s: i32, hs: i32, ws: i32, r: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32,
 ): bool {
@@ -76,7 +76,7 @@ export function convolveLanes(
 ): i32 {
   const blocks = blocksOf(s, kh, kw), quads = (r + 3) / 4, filter = kh * kw, taps = s * filter;
   const rowBound = classBound(h, kh, strideH), columnBound = classBound(w, kw, strideW);
-  // Regions of the working memory, as kernels/conv-lanes.ts counts them.
+  // Regions of the working memory, as kernels/conv-sizes.ts counts them.
   const weights = scratch, initial = weights + <usize>(groups * quads * taps) * TAP;
   const rows = initial + <usize>(groups * quads) * TAP, columns = rows + (<usize>h << 3);
   const rowClasses = columns + (<usize>w << 3), columnClasses = rowClasses + (<usize>rowBound << 4);
