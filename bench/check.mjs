@@ -41,9 +41,13 @@ function measured(result, measure) {
   return `${name} was not measured`;
 }
 
-/** What a ratio to a peer would be if we ran at the roofline: a target above it is out of reach of this build on this machine. */
-function ceilingOf({ roofline }, measure, ratio) {
-  return measure.startsWith('peer:') && roofline ? ratio / roofline.fraction : undefined;
+/**
+ * What a ratio to a peer would be if we ran at the roofline: a target above it is out of reach of this build on this machine. Winograd's algorithm has
+ * none: its flops are counted as if it were direct.
+ */
+function ceilingOf({ row, roofline }, measure, ratio) {
+  const hasCeiling = measure.startsWith('peer:') && roofline && !row.startsWith('winograd');
+  return hasCeiling ? ratio / roofline.fraction : undefined;
 }
 
 /** Every target that applies, with what was found: `met`, `stretch`, `missed` or `unknown` (not measured). */
