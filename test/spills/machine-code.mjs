@@ -32,8 +32,8 @@ export function disassemble(node, wasm, more = []) {
 }
 
 /**
- * Loops that contain no other: from the target of a jump backwards to the jump. A range with a return in it is none: that is rare code behind the
- * end of the function (a stack check that calls out, with all registers saved) going back to where it came from.
+ * Loops that contain no other: from the target of a jump backwards to the jump. A range with a return or a call in it is none: either an outer loop, or
+ * rare code behind the function (a stack check that calls out, with all registers saved) going back to where it came from.
  */
 function innermostLoops(instructions) {
   const first = instructions[0]?.address ?? 0;
@@ -42,8 +42,8 @@ function innermostLoops(instructions) {
     const start = target ? parseInt(target[1], 16) : Number.POSITIVE_INFINITY;
     return start <= address && start >= first ? [{ start, end: address }] : [];
   });
-  const returns = instructions.filter(({ text }) => text.startsWith('ret')).map(({ address }) => address);
-  const isWhole = ({ start, end }) => !returns.some((address) => address > start && address < end);
+  const leaving = instructions.filter(({ text }) => /^ret|call/.test(text)).map(({ address }) => address);
+  const isWhole = ({ start, end }) => !leaving.some((address) => address > start && address < end);
   return innermost(ranges.filter(isWhole));
 }
 
