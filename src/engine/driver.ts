@@ -86,7 +86,11 @@ class LiveEngine implements Engine {
     this.spillFolder = scratchFolder(options.spillFolder);
     this.stragglers = new StragglerWatch(this.policy.speculation);
     this.log = options.log;
-    this.scheduler = new Scheduler({ ...this.policy, maxStartFailures: MAX_START_FAILURES });
+    this.scheduler = new Scheduler({
+      ...this.policy,
+      maxStartFailures: MAX_START_FAILURES,
+      sharesMemory: carrier.sharesMemory,
+    });
     this.dispatch({ type: 'start', workers: options.workers });
   }
 

@@ -21,6 +21,8 @@ export interface SchedulerPolicy {
   readonly excludeAfter: number;
   /** Workers in a row that ended before they were ready, after which jobs fail. */
   readonly maxStartFailures: number;
+  /** Whether what a worker of a loop has written survives it. Default true. */
+  readonly sharesMemory?: boolean;
 }
 
 interface TaskRun {
@@ -398,9 +400,14 @@ export class Scheduler {
     });
     if (error.final || count >= this.policy.maxAttempts) return this.failJob(job, 'taskError', -1, error, count);
     // It cannot get past this place itself, so it cannot be drained: its units go to others as if it were lost.
-    if (count % this.policy.excludeAfter === 0) this.stopWorker(worker, 'excluded');
+    if (count % this.policy.excludeAfter === 0 && this.canLose(loop, worker)) this.stopWorker(worker, 'excluded');
     // In a newer epoch it has already been told to enter again.
     else if (epoch === loop.epoch) this.enter(loop, worker);
+  }
+
+  /** Whether a loop can go on without a worker: where memory is not shared, somebody else must have a copy of what it has. */
+  private canLose(loop: LoopState, worker: number): boolean {
+    return this.policy.sharesMemory !== false || loop.owners.some((owner) => owner !== worker && owner !== NOBODY);
   }
 
   private closeLoop(job: number): void {

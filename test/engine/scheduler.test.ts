@@ -197,6 +197,32 @@ describe('Scheduler policy', () => {
     expect(commands).toContainEqual({ type: 'runTask', worker: 1, job: 0, task: 0, attempt: 2 });
   });
 
+  it.each([true, false])(
+    'a worker whose unit fails again and again is replaced, if nothing is lost (shared memory: %s)',
+    (sharesMemory) => {
+      for (const workers of [1, 2]) {
+        const policy = { maxAttempts: MAX_ATTEMPTS, excludeAfter: 2, maxStartFailures: 4, sharesMemory };
+        const scheduler = new Scheduler(policy);
+        scheduler.step({ type: 'start', workers });
+        for (let worker = 0; worker < workers; worker++) scheduler.step({ type: 'workerReady', worker });
+        scheduler.step({ type: 'openLoop', job: 0, units: 2 });
+        scheduler.step({ type: 'advance', job: 0 });
+        const failed = {
+          type: 'loopFailed',
+          worker: 0,
+          job: 0,
+          epoch: 1,
+          at: 'task of unit 0 in iteration 3',
+          error,
+        } as const;
+        const commands = [...scheduler.step(failed), ...scheduler.step(failed)];
+        const isReplaced = commands.some(({ type }) => type === 'terminate');
+        expect(isReplaced).toBe(sharesMemory || workers === 2);
+        if (!isReplaced) expect(commands.filter(({ type }) => type === 'enterLoop')).toHaveLength(2);
+      }
+    },
+  );
+
   it('replaces a worker on which attempts failed in a row, of whatever task, and goes on with the new one', () => {
     const scheduler = ready(1, 2);
     const tasks: number[] = [];

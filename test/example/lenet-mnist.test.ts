@@ -27,7 +27,7 @@ describe('command line', () => {
   it.each([
     [['--epoch', '3'], /Unknown option '--epoch'/],
     [['extra'], /Unexpected argument 'extra'/],
-    [['--engine', 'spark'], /--engine: it must be threads or inline, got spark/],
+    [['--engine', 'spark'], /--engine: it must be threads, process or inline, got spark/],
     [['--engine', 'inline', '--workers', '2'], /--workers: the inline engine has one, got 2/],
     [['--workers', '0'], /--workers: it must be an integer >= 1, got 0/],
     [['--partitions', '2.5'], /--partitions: it must be an integer >= 1, got 2.5/],
