@@ -68,7 +68,7 @@ describe('a worker process', () => {
       const [pid] = childrenOf(process.pid);
       process.kill(pid!, 'SIGSTOP');
       expect(await engine.run(stage('double', [21]))).toEqual([42]);
-      expect(lost).toEqual([expect.stringContaining('gave no sign of life for 3000 ms')]);
+      expect(lost).toEqual([expect.stringContaining('gave no sign of life for 1500 ms')]);
       await until(() => !existsSync(`/proc/${pid}`), 'the end of the stopped process');
     }),
   );

@@ -18,6 +18,8 @@ const MAX_HEARTBEAT_TIMEOUT_MS = 15_000;
  * await engine.close();
  */
 export function processes(options: EngineOptions = {}): Engine {
-  const heartbeatTimeoutMs = Math.min(MAX_HEARTBEAT_TIMEOUT_MS, Math.max(1000, options.silenceTimeoutMs ?? Infinity));
+  // Before the silence of a task is noticed: that the process itself is gone says more.
+  const silenceMs = options.silenceTimeoutMs ?? Number.POSITIVE_INFINITY;
+  const heartbeatTimeoutMs = Math.min(MAX_HEARTBEAT_TIMEOUT_MS, Math.max(1000, silenceMs / 2));
   return createEngine(new ProcessCarrier(heartbeatTimeoutMs), { ...options, workers: options.workers ?? coreCount() });
 }
