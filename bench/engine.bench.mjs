@@ -13,6 +13,9 @@ const WORKERS = 2;
 /** Milliseconds per iteration of the probe, by kilobytes; 0.4 s to replace a killed worker. */
 const probe = { 1: 0.3, 1024: 4.7, 25600: 145 };
 
+/** Iterations of a group, by kilobytes: long ones, because starting a group has a cost of its own, which is a row. */
+const groups = { 1: 1000, 1024: 200, 25600: 20 };
+
 const median = (values) => values.slice().sort((a, b) => a - b)[values.length >> 1];
 const value = (row, unit, values, more = {}) => {
   const found = {
@@ -135,7 +138,7 @@ async function rowsOf(carrier, create, seconds) {
       const [computeUs, updateUs] = [200, 20];
       const spec = loopSpec(units, 1024, { computeUs, updateUs, copies: false });
       const own = (units / WORKERS) * (computeUs + updateUs);
-      const times = await iterations(engine, spec, 100, seconds);
+      const times = await iterations(engine, spec, 500, seconds);
       add(
         `iteration beyond compute, ${units} units, ${carrier}`,
         'us',
@@ -143,9 +146,11 @@ async function rowsOf(carrier, create, seconds) {
         { 'compute us': own },
       );
     }
+    const alone = loopSpec(WORKERS, 1024, { copies: false });
+    add(`group of one iteration, ${carrier}`, 'ms', await iterations(engine, alone, 1, seconds));
     for (const kilobytes of [1, 1024, 25_600]) {
       const spec = loopSpec(WORKERS, 1024 * kilobytes, { copies: true });
-      const times = await iterations(engine, spec, kilobytes > 2000 ? 5 : 50, seconds);
+      const times = await iterations(engine, spec, groups[kilobytes], seconds);
       // Each worker sends half of its gradient and its half of the weights.
       const bytes = 2 * 1024 * kilobytes;
       const rate = bytes / Math.min(...times) / 1e6;
