@@ -302,6 +302,19 @@ describe.each(engineCases)('$name engine', ({ create, killable, sharesMemory }) 
       expect(await engine.run(stage('double', [1, 2, 3]))).toEqual([2, 4, 6]);
     }));
 
+  it('has its workers back when a loop is closed in the middle of an iteration', () =>
+    run(async (engine) => {
+      const lost: unknown[] = [];
+      engine.subscribe((event) => void (event.event === 'workerLost' && lost.push(event)));
+      const loop = await engine.openLoop(toySpec(2, { slowMs: 20 }));
+      const rejected = expect(loop.advance(100_000)).rejects.toMatchObject({ code: 'LOOP_CLOSED' });
+      while (loop.iteration < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+      await loop.close();
+      await rejected;
+      expect(await engine.run(stage('double', [1, 2, 3]))).toEqual([2, 4, 6]);
+      expect(lost).toEqual([]);
+    }));
+
   it('lets workers forget a loop that failed', () =>
     run(
       async (engine) => {

@@ -38,6 +38,8 @@ export class Agent {
   private readonly vitals = new Vitals();
   private readonly thread: Thread;
   private readonly sessions = new Map<number, LoopSession>();
+  /** Sessions that were closed and wait for the thread to come back: the driver counts its return. */
+  private readonly closing = new Map<number, LoopSession>();
   /** Blocks by job: of open loops, and of those that tasks have asked for. */
   private readonly loops = new Map<number, LocalLoop>();
   /** Who owns what, as the driver said last: also of loops that are not open here. */
@@ -88,8 +90,7 @@ export class Agent {
       case 'limit':
         return this.sessions.get(message.job)?.limit(message.limit);
       case 'closeLoop':
-        this.sessions.get(message.job)?.close();
-        this.sessions.delete(message.job);
+        this.close(message.job);
         this.loops.delete(message.job);
         this.owners.delete(message.job);
         this.closedJobs.add(message.job);
@@ -118,6 +119,14 @@ export class Agent {
     this.early.delete(job);
   }
 
+  private close(job: number): void {
+    const session = this.sessions.get(job);
+    if (session === undefined) return;
+    this.sessions.delete(job);
+    this.closing.set(job, session);
+    void session.close().then(() => this.closing.delete(job));
+  }
+
   /** Does what the driver says of a loop when that is open. Every enter has its return, also if the loop is closed before it was open. */
   private whenOpen(message: EarlyMessage): void {
     const { job, type } = message;
@@ -144,7 +153,7 @@ export class Agent {
         return void this.fetch(message.id, message.pinned, message.names);
       case 'loopReturned':
       case 'loopFailed':
-        return this.sessions.get(message.job)?.fromThread(message);
+        return (this.sessions.get(message.job) ?? this.closing.get(message.job))?.fromThread(message);
       case 'taskSucceeded':
       case 'taskFailed':
         return this.links.toOutput(message);

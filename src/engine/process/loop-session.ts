@@ -184,7 +184,8 @@ export class LoopSession {
     return this.loop.status([...this.owned]);
   }
 
-  close(): void {
+  /** Calls the thread back. Resolves when it has come, and has been told to forget the loop. */
+  close(): Promise<void> {
     this.closed = true;
     this.meeting = false;
     this.letGo();
@@ -193,5 +194,6 @@ export class LoopSession {
     const { blocks } = this.loop;
     blocks.reassign(blocks.owners(), blocks.epoch + 1); // calls the thread back
     this.queue = this.queue.then(() => this.links.toThread({ type: 'closeLoop', job: this.job }));
+    return this.queue;
   }
 }
