@@ -12,6 +12,8 @@ export class LoopState {
   advancing = false;
   /** Workers that finished their units in the present epoch. */
   readonly done = new Set<number>();
+  /** Workers whose units others own since, and may not have taken over yet: all have when the group ends. */
+  readonly givers = new Set<number>();
   /** How often something failed at each place since the loop last stood. */
   private readonly failures = new Map<string, number>();
 
@@ -32,6 +34,7 @@ export class LoopState {
 
   /** Begins an epoch with new owners. */
   reassign(owners: readonly number[]): void {
+    for (const owner of this.owners) if (owner !== NOBODY && !owners.includes(owner)) this.givers.add(owner);
     this.owners = owners;
     this.epoch++;
     this.done.clear();
@@ -42,6 +45,7 @@ export class LoopState {
     this.done.add(worker);
     if (!this.owners.every((owner) => this.done.has(owner))) return false;
     this.failures.clear();
+    this.givers.clear();
     return true;
   }
 

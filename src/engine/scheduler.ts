@@ -21,7 +21,7 @@ export interface SchedulerPolicy {
   readonly excludeAfter: number;
   /** Workers in a row that ended before they were ready, after which jobs fail. */
   readonly maxStartFailures: number;
-  /** Whether what a worker of a loop has written survives it. Default true. */
+  /** Whether what a worker of a loop has written survives it. If not, who leaves stays until others have taken its units over. Default true. */
   readonly sharesMemory?: boolean;
 }
 
@@ -166,12 +166,18 @@ export class Scheduler {
     }
   }
 
-  /** Stops leaving workers that have nothing to do any more and hold no unit of a loop that runs. */
+  /** Stops leaving workers that have nothing to do any more and are not needed for what they hold. */
   private stopLeaving(): void {
     for (const { id, phase, stopReason, running, entered } of [...this.workers.values()]) {
       if (phase !== 'leaving' || running !== null || entered.size > 0) continue;
-      if (!this.loops().some((loop) => loop.advancing && loop.owners.includes(id))) this.stopWorker(id, stopReason!);
+      if (!this.loops().some((loop) => this.needs(loop, id))) this.stopWorker(id, stopReason!);
     }
+  }
+
+  /** Whether a loop needs a worker that is to leave: as an owner while it runs, or for the state of units, which only their last owner may have. */
+  private needs({ advancing, owners, givers }: LoopState, id: number): boolean {
+    const sharesMemory = this.policy.sharesMemory ?? true;
+    return sharesMemory ? advancing && owners.includes(id) : owners.includes(id) || givers.has(id);
   }
 
   private stopWorker(id: number, reason: EndReason): void {

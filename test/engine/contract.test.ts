@@ -354,7 +354,7 @@ describe.each(engineCases)('$name engine', ({ create, killable, sharesMemory }) 
       },
       { log: (event, commands) => log.push({ event: structuredClone(event), commands: structuredClone(commands) }) },
     );
-    const replay = new Scheduler({ maxAttempts: 4, excludeAfter: 3, maxStartFailures: 4 });
+    const replay = new Scheduler({ maxAttempts: 4, excludeAfter: 3, maxStartFailures: 4, sharesMemory });
     for (const { event, commands } of log) expect(structuredClone(replay.step(event))).toEqual(commands);
     expect(log.length).toBeGreaterThan(10);
   });
@@ -420,6 +420,34 @@ describe.each(engineCases)('$name engine', ({ create, killable, sharesMemory }) 
         expect(engine.workers).toBe(3);
         expect(() => engine.resize(0)).toThrow('resize: workers must be an integer >= 1, got 0');
       }),
+    );
+
+    ifKillable('all workers but one may leave at once, from a loop that runs and from one that stands', () =>
+      run(
+        async (engine) => {
+          const shrink = (index: number): void => {
+            if (index === 2) setTimeout(() => engine.resize(1), 30);
+          };
+          const resize = (index: number): void => (index === 0 ? engine.resize(4) : shrink(index));
+          const { weights } = await toy(engine, {
+            to: [10, 100, 400],
+            args: { slowMs: 0.5 },
+            during: (_, at) => resize(at),
+          });
+          expect(weights).toBe((await toy(engine, { to: [400] })).weights);
+          await expect.poll(() => engine.liveWorkers().length, { timeout: 20_000 }).toBe(1);
+
+          engine.resize(4);
+          await expect.poll(() => engine.liveWorkers().length, { timeout: 20_000 }).toBe(4);
+          const loop = await engine.openLoop(toySpec(5));
+          await loop.advance(10);
+          engine.resize(1);
+          expect(await loop.advance(20)).toBe(20);
+          await loop.close();
+          await expect.poll(() => engine.liveWorkers().length, { timeout: 20_000 }).toBe(1);
+        },
+        { workers: 4 },
+      ),
     );
 
     it.runIf(killable && !sharesMemory)('the only worker, or all at once, end a loop whose state only they had', () =>

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { NOBODY } from '../../src/engine/blocks.ts';
 import { balanceUnits, coverUnits } from '../../src/engine/owners.ts';
-import { type Command, Scheduler } from '../../src/engine/scheduler.ts';
+import { type Command, Scheduler, type SchedulerEvent } from '../../src/engine/scheduler.ts';
 import { StageState } from '../../src/engine/stages.ts';
 import { LOOP, World, type WorldOptions } from './world.ts';
 
@@ -70,7 +70,12 @@ function loopHistories(tally: Tally, sabotage?: Sabotage) {
   const units = fc.integer({ min: 1, max: 7 });
   return fc.property(fc.integer({ min: 1, max: 4 }), units, policies, stages, steps, (...drawnValues) => {
     const [workers, unitCount, policy, given, history] = drawnValues;
-    const world = new World({ workers, units: unitCount, policy, sabotage });
+    const world = new World({
+      workers,
+      units: unitCount,
+      policy: { ...policy, sharesMemory: unitCount % 2 === 0 },
+      sabotage,
+    });
     world.send({ type: 'openLoop', job: LOOP, units: unitCount });
     let groups = 0;
     let told = 0;
@@ -266,6 +271,22 @@ describe('Scheduler policy', () => {
       { type: 'endJob', job: 0, reason: 'success', task: -1, attempt: 0, error: null },
     ]);
     expect(scheduler.step({ type: 'taskSucceeded', worker: 0, job: 0, task: 0, attempt: 1 })).toEqual([]);
+  });
+
+  it.each([true, false])('lets a worker leave when nobody needs what it holds (shared memory: %s)', (sharesMemory) => {
+    const scheduler = new Scheduler({ maxAttempts: MAX_ATTEMPTS, excludeAfter: 3, maxStartFailures: 4, sharesMemory });
+    scheduler.step({ type: 'start', workers: 2 });
+    for (const worker of [0, 1]) scheduler.step({ type: 'workerReady', worker });
+    scheduler.step({ type: 'openLoop', job: 0, units: 2 });
+    const leaves = (event: SchedulerEvent): boolean => scheduler.step(event).some(({ type }) => type === 'terminate');
+    const back = (worker: number, epoch: number): boolean =>
+      leaves({ type: 'loopReturned', worker, job: 0, epoch, outcome: 'done' });
+    scheduler.step({ type: 'advance', job: 0 });
+    expect(leaves({ type: 'resize', workers: 1 })).toBe(false);
+    expect([back(0, 1), back(1, 1)]).toEqual([false, sharesMemory]);
+    // The one that stays takes over what the other one has, and is done with that when it comes back.
+    expect(leaves({ type: 'advance', job: 0 })).toBe(false);
+    expect(back(0, 2)).toBe(!sharesMemory);
   });
 
   it('a failure of one of two attempts costs nothing while the other runs', () => {
