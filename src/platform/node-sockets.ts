@@ -90,7 +90,10 @@ export function connect(host: string, port: number, timeoutMs: number): Promise<
     };
     const timer = setTimeout(() => fail(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
     socket.once('error', fail);
-    socket.connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }, () => {
+    // As options of `connect` Node does not take them from a socket that is there already.
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveMs);
+    socket.connect({ host, port }, () => {
       clearTimeout(timer);
       socket.off('error', fail);
       resolve(connectionOf(socket));
