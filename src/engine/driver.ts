@@ -20,7 +20,7 @@ import type { EndReason, EngineEvent, RunningUnit } from './events.ts';
 import { fetchModule } from './fetch.ts';
 import { inputError, type JobEnd, jobError } from './job-error.ts';
 import { createLiveLoop, iterationOf, type LiveLoop, lowerLimit, standsStill } from './live-loop.ts';
-import { type LiveWorker, lossReason, runningUnit, silenceMs } from './live-worker.ts';
+import { type LiveWorker, lossReason, runningUnit, troubleOf } from './live-worker.ts';
 import type { FaultPlan, FromWorker } from './messages.ts';
 import { recordBytes } from './record-bytes.ts';
 import { type Command, Scheduler, type SchedulerEvent } from './scheduler.ts';
@@ -37,8 +37,6 @@ interface Job {
 }
 
 const WATCH_MS = 50;
-/** A worker that is not ready so long after its start is ended. */
-const START_TIMEOUT_MS = 30_000;
 const MAX_START_FAILURES = 4;
 
 /** An engine on a carrier. */
@@ -535,27 +533,15 @@ class LiveEngine implements Engine {
     const now = performance.now();
     const workers = [...this.live.values()];
     for (const worker of workers) {
-      if (worker.terminatedMs !== null) {
-        if (now - worker.terminatedMs > this.policy.stuckTimeoutMs) this.onStuck(worker);
-      } else if (worker.vitals.memoryBytes > this.policy.memoryBudgetBytes) {
-        const { memoryBytes } = worker.vitals;
-        const { memoryBudgetBytes } = this.policy;
-        this.dispatch({ type: 'overBudget', worker: worker.id, bytes: memoryBytes, budgetBytes: memoryBudgetBytes });
-      } else if (silenceMs(worker, now) > this.patienceMs(worker)) {
-        this.dispatch({ type: 'silence', worker: worker.id });
-      }
+      const trouble = troubleOf(worker, now, this.policy);
+      if (trouble?.type === 'stuck') this.onStuck(worker);
+      else if (trouble !== null) this.dispatch(trouble);
     }
     for (const straggler of this.stragglers.look(now)) this.dispatch({ type: 'straggler', ...straggler });
     this.events.metrics(() => this.totals());
     for (const [job, { loop }] of [...this.jobs]) {
       if (loop && standsStill(loop, workers)) this.dispatch({ type: 'deadlock', job });
     }
-  }
-
-  /** A worker that starts gives no sign of life until it is ready. */
-  private patienceMs({ ready }: LiveWorker): number {
-    const { silenceTimeoutMs } = this.policy;
-    return ready ? silenceTimeoutMs : Math.max(silenceTimeoutMs, START_TIMEOUT_MS);
   }
 
   private onStuck(worker: LiveWorker): void {

@@ -1,7 +1,9 @@
 /** @file A live worker: what the driver knows of it, and what its vital signs say. */
 import type { CarriedWorker } from './carrier.ts';
+import type { EnginePolicy } from './engine-options.ts';
 import type { EndReason, RunningUnit } from './events.ts';
 import type { LiveLoop } from './live-loop.ts';
+import type { SchedulerEvent } from './scheduler-types.ts';
 import { type Vitals, vitalState } from './vitals.ts';
 
 /** A worker, as the driver holds it. */
@@ -29,8 +31,27 @@ export function isComputing({ vitals }: LiveWorker): boolean {
   return vitals.state === vitalState.task || vitals.state === vitalState.phase;
 }
 
+/** A worker that is not ready so long after its start is ended: it gives no sign of life before. */
+const START_TIMEOUT_MS = 30_000;
+
+/** What is wrong with a worker now, as the scheduler is to be told: it does not go, holds too much memory, or gives no sign of life. */
+export function troubleOf(
+  worker: LiveWorker,
+  now: number,
+  { stuckTimeoutMs, memoryBudgetBytes, silenceTimeoutMs }: EnginePolicy,
+): Extract<SchedulerEvent, { type: 'stuck' | 'overBudget' | 'silence' }> | null {
+  const { id, vitals, ready, terminatedMs } = worker;
+  if (terminatedMs !== null) return now - terminatedMs > stuckTimeoutMs ? { type: 'stuck', worker: id } : null;
+  const { memoryBytes } = vitals;
+  if (memoryBytes > memoryBudgetBytes) {
+    return { type: 'overBudget', worker: id, bytes: memoryBytes, budgetBytes: memoryBudgetBytes };
+  }
+  const patienceMs = ready ? silenceTimeoutMs : Math.max(silenceTimeoutMs, START_TIMEOUT_MS);
+  return silenceMs(worker, now) > patienceMs ? { type: 'silence', worker: id } : null;
+}
+
 /** How long it has given no sign of life although it has something to do. Remembers the signs it sees. */
-export function silenceMs(worker: LiveWorker, now: number): number {
+function silenceMs(worker: LiveWorker, now: number): number {
   const { progressCount, state } = worker.vitals;
   const owes = worker.busy > 0 || !worker.ready;
   if (!owes || progressCount !== worker.seenProgress || state === vitalState.waiting) worker.seenMs = now;
