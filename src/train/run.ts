@@ -17,6 +17,7 @@ import { drawChaos } from './chaos.ts';
 import { type CheckpointSearch, checkIdentity, type FoundCheckpoint, type RunIdentity } from './checkpoint.ts';
 import type { EventQueue } from './event-queue.ts';
 import { type KillCounts, noTimes, type PhaseTimes, phaseNames, type Summary, type TrainEvent } from './events.ts';
+import { type IterationReport, RateMeter, reportOf } from './iteration-report.ts';
 import { type Metric, metricFromSpec } from './metrics.ts';
 import type { FlatValues } from './model-state.ts';
 import { iterationsPerEpoch, type Layout, stream } from './plan.ts';
@@ -28,8 +29,6 @@ import { weightsSha256 } from './weights-hash.ts';
 const GROUP = 256;
 /** How often the driver reads what iterations have reported, in milliseconds. */
 const REPORT_MS = 40;
-/** Readings over which the rate in iteration events is taken. */
-const RATE_WINDOW = 25;
 const VALIDATION_BATCH = 256;
 /** How often a run goes on from the same snapshot. */
 const MAX_LOSSES = 4;
@@ -85,8 +84,7 @@ class Run {
   private reproducible = true;
   /** When each worker last left the loop, since the advance that is running began. */
   private readonly leftMs = new Map<number, number>();
-  /** The last readings of reports: when, and how many records had been trained. */
-  private readings: { readonly ms: number; readonly records: number }[] = [];
+  private readonly rate = new RateMeter();
   private killTimes: number[] = [];
   private readonly killTimers = new Set<ReturnType<typeof setTimeout>>();
   private records = 0;
@@ -209,7 +207,7 @@ class Run {
   /** Advances the loop, reading reports meanwhile; counts the time as training. */
   private async advance(loop: Loop, to: number): Promise<number> {
     const before = performance.now();
-    this.readings = [{ ms: before, records: this.records }];
+    this.rate.start(before, this.records);
     this.leftMs.clear();
     const read = (): void => this.readReports(loop);
     const timer = setInterval(read, REPORT_MS);
@@ -390,11 +388,7 @@ class Run {
     const published = loop.blocks.version('weights', 0);
     const first = this.next;
     for (let iteration = first; iteration < published; iteration++) this.records += reportOf(loop, iteration).records;
-    this.readings.push({ ms: performance.now(), records: this.records });
-    if (this.readings.length > RATE_WINDOW) this.readings.shift();
-    const [oldest] = this.readings;
-    const newest = this.readings[this.readings.length - 1]!;
-    const recordsPerSecond = (1000 * (newest.records - oldest!.records)) / Math.max(newest.ms - oldest!.ms, 1);
+    const recordsPerSecond = this.rate.read(performance.now(), this.records);
     for (let iteration = first; iteration < published; iteration++)
       this.reportIteration(iteration, reportOf(loop, iteration), recordsPerSecond);
   }
@@ -484,20 +478,6 @@ class Run {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-
-/** What the owner of slice 0 reports of an iteration. */
-interface IterationReport {
-  readonly loss: number;
-  /** By which the loss and the gradients were divided. */
-  readonly weight: number;
-  readonly lr: number;
-  readonly records: number;
-}
-
-function reportOf(loop: Loop, iteration: number): IterationReport {
-  const [loss, weight, records, lr] = loop.report(iteration);
-  return { loss: loss!, weight: weight!, records: records!, lr: lr! };
-}
 
 function positive(name: string, value: number): number {
   if (Number.isInteger(value) && value >= 1) return value;
