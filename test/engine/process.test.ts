@@ -81,6 +81,30 @@ describe('a worker process', () => {
     }),
   );
 
+  it('that ends on its own says how, and not only that its connection is gone', { timeout: 60_000 }, () =>
+    withEngine(processes({ workers: 1 }), async (engine) => {
+      expect(await engine.run(stage('double', [1]))).toEqual([2]);
+      const lost: string[] = [];
+      engine.subscribe((event) => void (event.event === 'workerLost' && lost.push(event.reason)));
+      process.kill(childrenOf(process.pid)[0]!, 'SIGKILL');
+      expect(await engine.run(stage('double', [21]))).toEqual([42]);
+      expect(lost).toEqual(['the worker process ended by SIGKILL before its work was done']);
+    }),
+  );
+
+  it('that the system refuses to start fails the job', { timeout: 60_000 }, async () => {
+    process.env.SHOAL_TOO_LONG = 'x'.repeat(2 ** 20); // more than a variable may have: E2BIG
+    try {
+      await withEngine(processes({ workers: 1 }), async (engine) => {
+        const error = await engine.run(stage('double', [1])).catch((thrown) => thrown);
+        expect(error).toMatchObject({ code: 'WORKER_START_FAILED' });
+        expect(error.message).toContain('E2BIG');
+      });
+    } finally {
+      delete process.env.SHOAL_TOO_LONG;
+    }
+  });
+
   it('may print what it likes, between frames', { timeout: 60_000 }, () =>
     withEngine(processes({ workers: 2 }), async (engine) => {
       const inputs = Array.from({ length: 20 }, (_, i) => i);

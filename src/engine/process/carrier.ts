@@ -62,13 +62,23 @@ export class ProcessCarrier implements Carrier {
       },
     });
     this.workers.set(id, worker);
-    this.rendezvous ??= listen(HOST, (connection) => void this.greet(acceptPeer(connection, this.greeting())));
-    this.rendezvous.then(
+    const rendezvous = (this.rendezvous ??= listen(
+      HOST,
+      (connection) => void this.greet(acceptPeer(connection, this.greeting())),
+    ));
+    rendezvous.then(
       ({ port, hold }) => {
         hold(false);
-        worker.spawn({ worker: id, secret: this.secret, host: HOST, port, heapBytes: policy.memoryBudgetBytes });
+        try {
+          worker.spawn({ worker: id, secret: this.secret, host: HOST, port, heapBytes: policy.memoryBudgetBytes });
+        } catch (thrown) {
+          worker.end(`the worker process could not be started: ${String(thrown)}`);
+        }
       },
-      (thrown) => worker.end(`the rendezvous cannot be opened: ${String(thrown)}`),
+      (thrown) => {
+        if (this.rendezvous === rendezvous) this.rendezvous = null; // the next worker tries again
+        worker.end(`the rendezvous cannot be opened: ${String(thrown)}`);
+      },
     );
     return {
       send: (message) => this.send(worker, message),

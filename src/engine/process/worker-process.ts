@@ -18,6 +18,9 @@ import type { Peer } from './peer.ts';
 /** Characters of a worker's stderr that are kept for the error that says how it ended. */
 const KEPT_ERROR = 4000;
 
+/** How long a process whose connection is gone may take to end by itself. */
+const EXIT_GRACE_MS = 200;
+
 /** What the carrier hears of a worker. */
 export interface WorkerProcessEvents extends CarrierEvents {
   /** Through the rendezvous; `ready` and its like go on to the driver. */
@@ -102,8 +105,9 @@ export class WorkerProcess {
         this.events.onControl(deserialize(payload) as FromAgent);
       },
       onClose: (error) => {
-        if (!this.ended)
-          this.kill(`its connection to the rendezvous was lost${error === null ? '' : `: ${String(error)}`}`);
+        // Mostly because it has ended: then its exit says better why.
+        const lost = `its connection to the rendezvous was lost${error === null ? '' : `: ${String(error)}`}`;
+        setTimeout(() => !this.ended && this.kill(lost), EXIT_GRACE_MS).unref();
       },
     });
     for (const message of this.waiting.splice(0)) this.tell(message);
