@@ -27,7 +27,7 @@ if (thread !== null) {
       if (handles !== null) return handles;
       throw new EngineError(
         'BLOCKS_LOST',
-        `task: some worker must have the blocks ${names.join(', ')} at version ${pinned.version}, got none that has all. Run the task again.`,
+        `task: some worker must have the blocks ${names.join(', ')} at version ${pinned.version}, got none that has all. Go on from the last checkpoint.`,
         { names, version: pinned.version },
       );
     },

@@ -218,6 +218,7 @@ async function initialise(loop: OpenLoop, unit: number, publish: Publish): Promi
 
 /** Codes of errors that the same input gives again, besides those of functions that cannot be loaded. */
 const deterministicCodes: ReadonlySet<string> = new Set([
+  'BLOCKS_LOST',
   'DEADLOCK',
   'MAIN_IN_WORKER',
   'FUNCTION_NOT_ASYNC',

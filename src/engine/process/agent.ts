@@ -137,7 +137,7 @@ export class Agent {
       if (session !== undefined) session.enter(message);
       else this.links.toDriver({ type: 'loopReturned', job, epoch: message.epoch, limit: null });
     } else if (session !== undefined) {
-      session.meet();
+      session.meet(message.epoch);
     }
   }
 

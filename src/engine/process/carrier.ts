@@ -28,7 +28,7 @@ interface MirroredLoop {
   /** The flags of fault points, which the driver's plan has in its own memory. */
   reached: Int32Array;
   /** While the driver asks where all can meet: who has not answered, and the limits of those who have. */
-  meeting: { readonly waitsFor: Set<WorkerProcess>; readonly limits: number[] } | null;
+  meeting: { readonly epoch: number; readonly waitsFor: Set<WorkerProcess>; readonly limits: number[] } | null;
 }
 
 /** See the file's head. Each engine has one of its own. */
@@ -108,9 +108,10 @@ export class ProcessCarrier implements Carrier {
     if (loop === undefined || loop.meeting !== null) return;
     const owners = new Set(blocks.owners());
     const waitsFor = new Set([...this.workers.values()].filter(({ id }) => owners.has(id)));
-    loop.meeting = { waitsFor, limits: [] };
+    const { epoch } = blocks;
+    loop.meeting = { epoch, waitsFor, limits: [] };
     // If nobody owns anything now, the next owners are asked.
-    for (const worker of waitsFor) worker.tell({ type: 'meet', job });
+    for (const worker of waitsFor) worker.tell({ type: 'meet', job, epoch });
   }
 
   close(): void {
@@ -159,7 +160,8 @@ export class ProcessCarrier implements Carrier {
         return;
       case 'met': {
         const loop = this.loops.get(message.job);
-        if (loop !== undefined) this.answered(loop, worker, message.limit);
+        // An answer that was on its way when the owners changed is none to the question that stands.
+        if (loop?.meeting?.epoch === message.epoch) this.answered(loop, worker, message.limit);
         return;
       }
       case 'parked':

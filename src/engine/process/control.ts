@@ -72,7 +72,7 @@ export type ToAgent =
   | { readonly type: 'peers'; readonly peers: readonly Hello[] }
   | { readonly type: 'owners'; readonly job: number; readonly epoch: number; readonly owners: readonly number[] }
   /** Do not begin iterations past the newest one begun, and say which limit that is. */
-  | { readonly type: 'meet'; readonly job: number }
+  | { readonly type: 'meet'; readonly job: number; readonly epoch: number }
   | { readonly type: 'limit'; readonly job: number; readonly limit: number };
 
 /** How far the units of a worker are in a loop. */
@@ -89,7 +89,7 @@ export interface LoopStatus {
 export type FromAgent =
   | Exclude<FromWorker, { type: 'taskSucceeded' | 'taskFailed' }>
   | { readonly type: 'status'; readonly vitals: Int32Array; readonly loops: readonly LoopStatus[] }
-  | { readonly type: 'met'; readonly job: number; readonly limit: number };
+  | { readonly type: 'met'; readonly job: number; readonly epoch: number; readonly limit: number };
 
 /** Which bytes of a part are wanted, from which version on. */
 export interface Subscription {

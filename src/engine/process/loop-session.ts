@@ -165,12 +165,12 @@ export class LoopSession {
   }
 
   /** No unit of this worker begins an iteration past the newest one that one of them has begun. */
-  meet(): void {
+  meet(epoch: number): void {
     this.meeting = true;
     const { blocks, phases } = this.loop;
     const mine = blocks.owners().flatMap((owner, unit) => (owner === this.links.worker ? [unit] : []));
     lowerLimit(blocks, phases, mine);
-    this.links.toDriver({ type: 'met', job: this.job, limit: blocks.limit });
+    this.links.toDriver({ type: 'met', job: this.job, epoch, limit: blocks.limit });
   }
 
   /** All have met, or will at this limit. */

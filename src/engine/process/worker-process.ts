@@ -43,6 +43,8 @@ export class WorkerProcess {
   private stderr = '';
   private reason: string | null = null;
   private readonly waiting: ToAgent[] = [];
+  /** Resolves when all that was written before has been taken. */
+  private turn: Promise<void> = Promise.resolve();
 
   constructor(id: number, vitals: Vitals, events: WorkerProcessEvents) {
     this.id = id;
@@ -130,8 +132,16 @@ export class WorkerProcess {
     this.peer?.hold(alive);
   }
 
+  /** What is to go through stdin waits its turn as a value: it becomes bytes when the worker takes them. */
   private write(type: number, message: unknown): void {
-    const payload = serialize(message);
-    this.process?.write([encodeHeader({ type }, [payload]), payload]);
+    this.turn = this.turn.then(async () => {
+      if (this.ended || this.process === null) return;
+      try {
+        const payload = serialize(message);
+        if (!this.process.write([encodeHeader({ type }, [payload]), payload])) await this.process.drained();
+      } catch (thrown) {
+        this.kill(`what it was to get cannot be sent: ${String(thrown)}`);
+      }
+    });
   }
 }
