@@ -1,7 +1,10 @@
 /**
  * @file What runs in a worker, whatever carries it: takes messages in order, runs tasks and loops, answers. Tiny and free of tensors: tensor code
- * arrives through the import graph of the task's own module, so that a program has one `Tensor` class.
+ * arrives through the import { coreCount } from '#platform';
+import { coreCount } from '#platform';
+import graph of the task's own module, so that a program has one `Tensor` class.
  */
+import { coreCount } from '#platform';
 import { type BlockHandles, BlockTable, type PinnedBlocks } from './blocks.ts';
 import type { LoopContext, LoopFunction, LoopProgram, Phase, TaskContext } from './engine.ts';
 import { permanentCodes, resolveFunction } from './functions.ts';
@@ -175,7 +178,9 @@ export class WorkerRuntime {
       return fail('adopting a unit', thrown);
     }
     program.account?.('schedule', performance.now() - receivedMs);
-    const run = { blocks, phases, program, vitals, units, epoch, publish, yields: yieldTurn !== null };
+    // Where memory is not shared, the core is needed by the thread that brings what is waited for.
+    const spins = exchange === undefined && new Set(blocks.owners()).size <= coreCount();
+    const run = { blocks, phases, program, vitals, units, epoch, publish, spins, yields: yieldTurn !== null };
     for (;;) {
       const outcome = runLoop(run);
       if (outcome === 'yielded') {
