@@ -29,7 +29,17 @@ const columns = ['inline', 'task()', 'task(file)', 'module', 'module(file)', 'ca
 function install() {
   if (existsSync(join(here, 'node_modules/.package-lock.json'))) return true;
   try {
-    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: here, stdio: ['ignore', 2, 2] });
+    const install = (...words) =>
+      execFileSync('npm', [...words, '--ignore-scripts', '--no-audit', '--no-fund'], {
+        cwd: here,
+        stdio: ['ignore', 2, 2],
+      });
+    try {
+      install('ci');
+    } catch {
+      // A registry that does not list the binaries of other platforms calls the lock file incomplete. Versions are exact in package.json too.
+      install('install', '--no-package-lock');
+    }
     return true;
   } catch {
     return false;
