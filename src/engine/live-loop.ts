@@ -1,10 +1,9 @@
 /** @file A live loop: its blocks, how far it is, and how it is stopped between iterations. */
 import type { EngineError } from '../errors.ts';
 import { type BlockSpec, type BlockSpecs, type BlockTable, createBlocks } from './blocks.ts';
-import type { LoopSpec, Phase } from './engine.ts';
+import type { LoopSpec } from './engine.ts';
 import { inputError } from './job-error.ts';
 import { isComputing, type LiveWorker } from './live-worker.ts';
-import { nextWork, tracksOf } from './loop-runner.ts';
 import { LINE_NUMBERS, ReportRing, reportBlock } from './report-ring.ts';
 
 /** All workers waiting and no version moving for so many looks in a row (50 ms each) is a deadlock. */
@@ -93,20 +92,4 @@ export function standsStill(loop: LiveLoop, workers: readonly LiveWorker[]): boo
 
 function versionsOf(blocks: BlockTable, name: string): string {
   return Array.from({ length: blocks.units }, (_, unit) => blocks.version(name, unit)).join();
-}
-
-/**
- * Lowers the limit of a running loop to the earliest iteration at which all these units can meet. A unit starts iteration t only after it read a
- * limit > t, so nobody is past the newest iteration begun; the loop repeats until no unit was seen at or past the new limit.
- */
-export function lowerLimit(blocks: BlockTable, phases: readonly Phase[], units: readonly number[]): void {
-  const old = blocks.limit;
-  const tracks = tracksOf(blocks, phases);
-  for (let limit = -1; limit !== old; ) {
-    let newest = -1;
-    for (const unit of units) newest = Math.max(newest, nextWork(tracks, unit).iteration);
-    if (newest < limit) return;
-    limit = Math.min(old, newest + 1);
-    blocks.limit = limit;
-  }
 }

@@ -50,6 +50,22 @@ export function nextWork(tracks: readonly PhaseTracks[], unit: number): Work {
 }
 
 /**
+ * Lowers the limit of a running loop to the earliest iteration at which all these units can meet. A unit starts iteration t only after it read a
+ * limit > t, so nobody is past the newest iteration begun; the loop repeats until no unit was seen at or past the new limit.
+ */
+export function lowerLimit(blocks: BlockTable, phases: readonly Phase[], units: readonly number[]): void {
+  const old = blocks.limit;
+  const tracks = tracksOf(blocks, phases);
+  for (let limit = -1; limit !== old; ) {
+    let newest = -1;
+    for (const unit of units) newest = Math.max(newest, nextWork(tracks, unit).iteration);
+    if (newest < limit) return;
+    limit = Math.min(old, newest + 1);
+    blocks.limit = limit;
+  }
+}
+
+/**
  * The last unit whose part of the needed block is too old for this work, or -1 if it can run. Owners work through their units in order, so who
  * waits for the last one is woken about once an iteration and not by every unit.
  */

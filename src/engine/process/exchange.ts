@@ -126,14 +126,10 @@ export class Exchange {
   /** Sends the versions that are there and have not been sent. */
   private send(outgoing: Outgoing, loop: LocalLoop): void {
     const { subscription, peer } = outgoing;
-    const { id, block, unit, ranges } = subscription;
+    const { block, unit } = subscription;
     const newest = loop.held.newest(block, unit);
     for (let v = Math.max(outgoing.next, loop.held.oldest(block, unit)); v <= newest; v++) {
-      const part = loop.blocks.part(block, unit, v);
-      ranges.forEach(({ offsetBytes, lengthBytes }, index) => {
-        const fields = { type: frameType.block, channel: id, unit: index, version: v, attempt: loop.blocks.epoch };
-        peer.send(fields, part.subarray(offsetBytes, offsetBytes + lengthBytes));
-      });
+      sendVersion(peer, subscription, loop, v);
       outgoing.next = v + 1;
     }
   }
@@ -162,7 +158,7 @@ export class Exchange {
     const { job, block, unit, from, once, id } = subscription;
     const loop = this.options.loops.get(job);
     if (once) {
-      if (loop?.held.has(block, unit, from)) this.sendOnce(peer, subscription, loop);
+      if (loop?.held.has(block, unit, from)) sendVersion(peer, subscription, loop, from);
       else answer(peer, { type: 'missing', id });
       return;
     }
@@ -171,14 +167,6 @@ export class Exchange {
     this.outgoing.add(outgoing);
     mine.add(outgoing);
     if (loop !== undefined) this.send(outgoing, loop);
-  }
-
-  private sendOnce(peer: Peer, { id, block, unit, from, ranges }: Subscription, { blocks }: LocalLoop): void {
-    const part = blocks.part(block, unit, from);
-    ranges.forEach(({ offsetBytes, lengthBytes }, index) => {
-      const fields = { type: frameType.block, channel: id, unit: index, version: from, attempt: blocks.epoch };
-      peer.send(fields, part.subarray(offsetBytes, offsetBytes + lengthBytes));
-    });
   }
 
   private forget(outgoing: Outgoing, mine: Set<Outgoing>): void {
@@ -358,6 +346,20 @@ function isSame({ subscription, owner, settle }: Incoming, want: Want): boolean 
     unit === want.unit &&
     JSON.stringify(ranges) === JSON.stringify(want.ranges)
   );
+}
+
+/** Sends the wanted ranges of a part's version, a frame each, from where they lie. */
+function sendVersion(
+  peer: Peer,
+  { id, block, unit, ranges }: Subscription,
+  { blocks }: LocalLoop,
+  version: number,
+): void {
+  const part = blocks.part(block, unit, version);
+  ranges.forEach(({ offsetBytes, lengthBytes }, index) => {
+    const fields = { type: frameType.block, channel: id, unit: index, version, attempt: blocks.epoch };
+    peer.send(fields, part.subarray(offsetBytes, offsetBytes + lengthBytes));
+  });
 }
 
 function tell(peer: Peer, message: AskPeer): void {

@@ -4,7 +4,7 @@
  * be changed under it.
  */
 import { EngineError } from '../../errors.ts';
-import { lowerLimit } from '../live-loop.ts';
+import { lowerLimit } from '../loop-runner.ts';
 import type { FromWorker, ToWorker } from '../messages.ts';
 import { toPlainError } from '../plain-error.ts';
 import type { EnterMessage, FromAgent, LoopStatus } from './control.ts';
