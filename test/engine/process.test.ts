@@ -167,14 +167,19 @@ describe('strangers', () => {
 
 describe('the program that has the engine', () => {
   const program = fileURLToPath(new URL('./fixtures/driver-program.mjs', import.meta.url));
-  async function start(
-    how: string,
-  ): Promise<{ child: ChildProcessWithoutNullStreams; lines: string[]; workers: number[] }> {
+  async function start(how: string): Promise<{
+    child: ChildProcessWithoutNullStreams;
+    ended: Promise<unknown>;
+    lines: string[];
+    workers: number[];
+  }> {
     const child = spawn(process.execPath, [program, how], { detached: true });
+    // Listened to from the start: an idle program may be gone before its first line is seen.
+    const ended = new Promise((resolve) => child.on('exit', resolve));
     const lines: string[] = [];
     child.stdout.setEncoding('utf8').on('data', (text: string) => void lines.push(...text.trim().split('\n')));
     await until(() => lines.length > 0, 'the start of the program');
-    return { child, lines, workers: (JSON.parse(lines[0]!) as { children: number[] }).children };
+    return { child, ended, lines, workers: (JSON.parse(lines[0]!) as { children: number[] }).children };
   }
   const allGone = (workers: readonly number[]): Promise<void> =>
     until(() => workers.every((pid) => !existsSync(`/proc/${pid}`)), 'the end of the worker processes');
@@ -187,8 +192,7 @@ describe('the program that has the engine', () => {
   });
 
   it('decides what Ctrl-C means: workers ignore it', { timeout: 60_000 }, async () => {
-    const { child, lines, workers } = await start('wait');
-    const ended = new Promise((resolve) => child.on('exit', resolve));
+    const { child, ended, lines, workers } = await start('wait');
     process.kill(-child.pid!, 'SIGINT'); // as a terminal does: to the whole group
     await until(() => lines.length > 1, 'the answer to the signal');
     expect(JSON.parse(lines[1]!)).toEqual({ afterSignal: [2, 4, 6] });
@@ -198,8 +202,8 @@ describe('the program that has the engine', () => {
   });
 
   it('ends by itself when the engine is idle', { timeout: 60_000 }, async () => {
-    const { child, workers } = await start('idle');
-    expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(0);
+    const { ended, workers } = await start('idle');
+    expect(await ended).toBe(0);
     await allGone(workers);
   });
 });
