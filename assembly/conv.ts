@@ -4,12 +4,13 @@
 // place: along an output row the patches of a tap are adjacent floats.
 import { anyTapTile, anyTile, KC, mergeOne, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { clear, copyPadded, neighbours, packPatches } from './image';
-import { gemm_f32 } from './gemm';
 import { packTransposed } from './packing';
 import { allFinite } from './lanes';
 import { depthwiseBackwardData, depthwiseForward } from './depthwise';
 import { depthwiseBackwardFilter } from './depthwise-filter';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
+import { NOTHING, product } from './product';
+import { dealImages, shareEnd, shares, shareStart } from './shares';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
 /**
@@ -103,16 +104,23 @@ export function conv2d_f32_forward(
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
   const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
   const positions = ho * wo, each = c / groups, rowsEach = o / groups, k = each * kh * kw;
+  const deal = dealImages(n), cut = shares() > 1 && !deal;
+  if (deal) {
+    const first = shareStart(n);
+    x += <usize>(first * c * h * w) << 2;
+    y += <usize>(first * o * positions) << 2;
+    n = shareEnd(n) - first;
+  }
   if (isDepthwise(c, o, kh, kw, groups)) {
     const rows = h + 2 * paddingH, pitch = phasePitch(w + 2 * paddingW, strideW), taps = scratch;
     listTaps(taps, 1, kh, kw, rows, pitch, strideW, dilationH, dilationW);
     depthwiseForward(
-      x, weight, bias, y, n, c, h, w, k, ho, wo, strideH, strideW, paddingH, paddingW, rows, pitch,
+      x, weight, bias, y, n, c, cut ? shareStart(c) : 0, cut ? shareEnd(c) : c, h, w, k, ho, wo, strideH, strideW, paddingH, paddingW, rows, pitch,
       isDense(kh, kw, strideH, strideW, dilationH, dilationW) && ho > 1, taps, taps + floats(k),
     );
     return;
   }
-  if (suitsLanes(n, groups, each, h, w, rowsEach, ho, wo, kh, kw, strideH, strideW) && allFinite(weight, o * k)) {
+  if (!cut && suitsLanes(n, groups, each, h, w, rowsEach, ho, wo, kh, kw, strideH, strideW) && allFinite(weight, o * k)) {
     const done = convolveLanes(
       true, n, groups, x, each, h, w, weight, bias, y, rowsEach, ho, wo, kh, kw,
       strideH, strideW, paddingH, paddingW, dilationH, dilationW, scratch,
@@ -131,14 +139,17 @@ export function conv2d_f32_forward(
   if (bias) memory.copy(start, bias, <usize>o << 2);
   if (!plain) clear(padded, c * rows * pitch);
   const rowBytes = <usize>(strideH * pitch) << 2;
+  // Images that are cut are cut along their positions, between panels.
+  const panels = (positions + NR - 1) / NR;
+  const from = cut ? NR * shareStart(panels) : 0, end = cut ? min(positions, NR * shareEnd(panels)) : positions;
   for (let image = 0; image < n; image++) {
     if (!plain) copyPadded(x, c, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
     let patches = plain ? x : padded;
     for (let group = 0; group < groups; group++) {
       const first = <usize>(group * rowsEach);
       forwardGroup(
-        patches, taps, weight + (first * k << 2), start + (first << 2), y + (first * positions << 2), rowsEach, k, positions, wo, rowBytes,
-        panel, spare,
+        patches, taps, weight + (first * k << 2), start + (first << 2), y + (first * positions << 2), rowsEach, k, from, end, positions, wo,
+        rowBytes, panel, spare,
       );
       patches += <usize>(each * rows * pitch) << 2;
     }
@@ -147,15 +158,15 @@ export function conv2d_f32_forward(
   }
 }
 
-/** One image and group: `o` filters of `k` taps over the patches. */
+/** One image and group: `o` filters of `k` taps over the patches of the positions from `begin` to before `end`. */
 function forwardGroup(
-  patches: usize, taps: usize, weight: usize, start: usize, y: usize, o: i32, k: i32, positions: i32, wo: i32, rowBytes: usize,
-  panel: usize, spare: usize,
+  patches: usize, taps: usize, weight: usize, start: usize, y: usize, o: i32, k: i32, begin: i32, end: i32, positions: i32, wo: i32,
+  rowBytes: usize, panel: usize, spare: usize,
 ): void {
   const direct = o <= DIRECT_ROWS, yRow = <usize>positions << 2, weightRow = <usize>k << 2;
   for (let from = 0; from < k; from += KC) {
     const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
-    for (let q = 0; q < positions; q += NR) {
+    for (let q = begin; q < end; q += NR) {
       const list = taps + (<usize>from << 2), width = min(NR, positions - q);
       const first = direct ? neighbours(patches, q, positions, wo, rowBytes) : 0;
       const other = first ? neighbours(patches, q + 4, positions, wo, rowBytes) : 0;
@@ -186,14 +197,21 @@ export function conv2d_f32_backward_data(
   const each = o / groups, rowsEach = c / groups, filterEach = each * rowsEach * kh * kw;
   const top = (kh - 1) * dilationH / strideH, left = (kw - 1) * dilationW / strideW;
   const rows = top + max(ho, (h - 1 + paddingH) / strideH + 1), pitch = left + max(wo, (w - 1 + paddingW) / strideW + 1);
+  const deal = dealImages(n), cut = shares() > 1 && !deal;
+  if (deal) {
+    const first = shareStart(n);
+    gradY += <usize>(first * o * ho * wo) << 2;
+    gradX += <usize>(first * c * h * w) << 2;
+    n = shareEnd(n) - first;
+  }
   if (isDepthwise(c, o, kh, kw, groups)) {
     depthwiseBackwardData(
-      gradY, weight, gradX, n, c, h, w, kh, kw, ho, wo, strideH, strideW, paddingH, paddingW, dilationH, dilationW,
-      top, left, rows, pitch, isDense(kh, kw, strideH, strideW, dilationH, dilationW) && h > 1, scratch,
+      gradY, weight, gradX, n, c, cut ? shareStart(c) : 0, cut ? shareEnd(c) : c, h, w, kh, kw, ho, wo,
+      strideH, strideW, paddingH, paddingW, dilationH, dilationW, top, left, rows, pitch, isDense(kh, kw, strideH, strideW, dilationH, dilationW) && h > 1, scratch,
     );
     return;
   }
-  if (suitsLanes(n, groups, each, ho, wo, rowsEach, h, w, kh, kw, strideH, strideW) && allFinite(weight, groups * filterEach)) {
+  if (!cut && suitsLanes(n, groups, each, ho, wo, rowsEach, h, w, kh, kw, strideH, strideW) && allFinite(weight, groups * filterEach)) {
     const done = convolveLanes(
       false, n, groups, gradY, each, ho, wo, weight, 0, gradX, rowsEach, h, w, kh, kw,
       strideH, strideW, paddingH, paddingW, dilationH, dilationW, scratch,
@@ -207,7 +225,7 @@ export function conv2d_f32_backward_data(
     // gradX = weight^T gradY, planes as rows: the same sums in the same order, without packing the weights for four channels at a time.
     for (let plane = 0; plane < n * groups; plane++) {
       const filters = weight + (<usize>(plane % groups * filterEach) << 2);
-      gemm_f32(1, 0, rowsEach, h * w, each, 1, filters, rowsEach, gradY, h * w, 0, gradX, h * w, scratch);
+      product(cut, 1, 0, rowsEach, h * w, each, 1, filters, rowsEach, gradY, h * w, 0, gradX, h * w, NOTHING, scratch);
       gradY += <usize>(each * h * w) << 2;
       gradX += <usize>(rowsEach * h * w) << 2;
     }
@@ -216,9 +234,15 @@ export function conv2d_f32_backward_data(
   const phaseTaps = each * kh * kw;
   const spare = scratch, panel = spare + TILE_BYTES, taps = panel + (KC * NR << 2);
   const filter = taps + floats(phaseTaps), padded = filter + floats(phaseTaps * (rowsEach + MR));
+  // Images that are cut are cut along the channels of each group, four staying together.
+  const quads = (rowsEach + MR - 1) / MR;
+  const firstRow = cut ? MR * shareStart(quads) : 0, endRow = cut ? min(rowsEach, MR * shareEnd(quads)) : rowsEach, count = endRow - firstRow;
+  if (count == 0) return;
   clear(padded, each * rows * pitch);
-  // Pixels that no tap meets.
-  if (strideH > 1 || strideW > 1) clear(gradX, n * c * h * w);
+  if (strideH > 1 || strideW > 1) {
+    // Pixels that no tap meets.
+    for (let part = 0; part < n * groups; part++) clear(gradX + (<usize>((part * rowsEach + firstRow) * h * w) << 2), count * h * w);
+  }
   for (let rh = 0; rh < strideH; rh++) {
     for (let rw = 0; rw < strideW; rw++) {
       // First pixel of the phase, and the row and column of gradY that a tap 0 would meet.
@@ -230,11 +254,12 @@ export function conv2d_f32_backward_data(
       if (k == 0) continue;
       for (let group = 0; group < groups; group++) {
         const filters = weight + (<usize>(group * filterEach) << 2);
-        packPhase(filter, filters, rowsEach, each, kh, kw, strideH, strideW, dilationH, dilationW, rh, rw);
-        let from = gradY + (<usize>(group * each * ho * wo) << 2), to = gradX + (<usize>(group * rowsEach * h * w + y0 * w + x0) << 2);
+        packPhase(filter, filters, firstRow, endRow, rowsEach, each, kh, kw, strideH, strideW, dilationH, dilationW, rh, rw);
+        let from = gradY + (<usize>(group * each * ho * wo) << 2);
+        let to = gradX + (<usize>((group * rowsEach + firstRow) * h * w + y0 * w + x0) << 2);
         for (let image = 0; image < n; image++) {
           copyPadded(from, each, ho, wo, padded, rows, pitch, top, left, 1);
-          onePhase(origin, countY, countX, pitch, taps, filter, k, rowsEach, to, h, w, strideH, strideW, panel, spare);
+          onePhase(origin, countY, countX, pitch, taps, filter, k, count, to, h, w, strideH, strideW, panel, spare);
           from += <usize>(o * ho * wo) << 2;
           to += <usize>(c * h * w) << 2;
         }
@@ -262,12 +287,12 @@ function listPhase(
   return k;
 }
 
-/** Packs the weights of a phase in row panels of four channels. */
+/** Packs the weights of a phase in row panels of four channels, from `first` to before `end`. */
 function packPhase(
-  filter: usize, weight: usize, c: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32, rh: i32, rw: i32,
+  filter: usize, weight: usize, first: i32, end: i32, c: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32, rh: i32, rw: i32,
 ): void {
   const channelBytes = <usize>(kh * kw) << 2;
-  for (let row = 0; row < c; row += MR) {
+  for (let row = first; row < end; row += MR) {
     for (let channel = 0; channel < o; channel++) {
       for (let i = 0; i < kh; i++) {
         if (i * dilationH % strideH != rh) continue;
@@ -353,11 +378,15 @@ export function conv2d_f32_backward_filter(
   clear(sums, groups * tapPanels * outPanels * MR * NR);
   if (!plain) clear(padded, c * rows * pitch);
   const rowBytes = <usize>(strideH * pitch) << 2;
+  // Sums run over images, so what is dealt out is panels of output channels.
+  const firstPanel = shareStart(groups * outPanels), endPanel = shareEnd(groups * outPanels);
+  if (firstPanel == endPanel) return;
   for (let image = 0; image < n; image++) {
     if (!plain) copyPadded(x, c, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
     let patches = plain ? x : padded, sum = sums;
     for (let group = 0; group < groups; group++) {
-      filterGroup(patches, gradY, sum, taps, tapPanels, columnsEach, ho, wo, rowBytes, columns);
+      const first = max(0, firstPanel - group * outPanels), end = min(outPanels, endPanel - group * outPanels);
+      filterGroup(patches, gradY, sum, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
       patches += <usize>(each * rows * pitch) << 2;
       gradY += <usize>(columnsEach * positions) << 2;
       sum += groupSums;
@@ -366,7 +395,12 @@ export function conv2d_f32_backward_filter(
   }
   for (let group = 0; group < groups; group++) {
     for (let left = 0; left < columnsEach; left++) {
-      const panel = sums + <usize>group * groupSums + <usize>(left / NR * tapPanels) * TILE_BYTES + (<usize>(left % NR) << 2);
+      const number = group * outPanels + left / NR;
+      if (number < firstPanel || number >= endPanel) {
+        gradWeight += <usize>k << 2;
+        continue;
+      }
+      const panel = sums + <usize>(number * tapPanels) * TILE_BYTES + (<usize>(left % NR) << 2);
       for (let t = 0; t < k; t++) {
         store<f32>(gradWeight, load<f32>(panel + (<usize>t << 5)));
         gradWeight += 4;
@@ -375,12 +409,13 @@ export function conv2d_f32_backward_filter(
   }
 }
 
-/** One image and group: adds the block sums of `o` channels to the running sums. */
+/** One image and group: adds the block sums of some panels of the `o` channels to the running sums. */
 function filterGroup(
-  patches: usize, gradY: usize, sum: usize, taps: usize, tapPanels: i32, o: i32, ho: i32, wo: i32, rowBytes: usize, columns: usize,
+  patches: usize, gradY: usize, sum: usize, taps: usize, tapPanels: i32, firstPanel: i32, endPanel: i32, o: i32, ho: i32, wo: i32, rowBytes: usize, columns: usize,
 ): void {
   const positions = ho * wo, jump = rowBytes - (<usize>wo << 2), blockRows = max(1, KC / wo);
-  for (let left = 0; left < o; left += NR) {
+  sum += <usize>(firstPanel * tapPanels) * TILE_BYTES;
+  for (let left = NR * firstPanel; left < min(o, NR * endPanel); left += NR) {
     const gradient = gradY + (<usize>(left * positions) << 2), lanes = o - left;
     packTransposed(gradient, <usize>positions << 2, lanes, positions, columns, 32);
     if (lanes > 4) packTransposed(gradient + (<usize>positions << 4), <usize>positions << 2, lanes - 4, positions, columns + 16, 32);

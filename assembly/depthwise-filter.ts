@@ -4,6 +4,7 @@ import { clear } from './image';
 import { packTransposed } from './packing';
 import { threeTaps, twoTaps } from './filter-lanes';
 import { plus } from './depthwise';
+import { isFirstShare, shareEnd, shares, shareStart } from './shares';
 
 /** Sums of three by three taps over `runs` x `steps` positions of four planes, stored at `to`; image rows at `x0`, `x1` and `x2`. */
 function nineSums(runs: i32, steps: i32, x0: usize, x1: usize, x2: usize, xStep: usize, xJump: usize, g: usize, to: usize): void {
@@ -78,10 +79,15 @@ export function depthwiseBackwardFilter(
   const rows = h + 2 * paddingH, pitch = w + 2 * paddingW, positions = ho * wo, k = kh * kw, planes = n * c;
   const blockRows = max(1, KC / wo), blocks = (ho + blockRows - 1) / blockRows;
   const sums = scratch, columns = sums + (<usize>(blocks * k) << 4), padded = columns + (<usize>positions << 4);
+  // Four channels of an image stay together; where four planes can be of two images, nothing is divided.
+  const cut = shares() > 1, divided = cut && c % 4 == 0;
+  if (cut && !divided && !isFirstShare()) return;
+  const firstChannel = divided ? 4 * shareStart(c / 4) : 0, endChannel = divided ? 4 * shareEnd(c / 4) : c;
   clear(padded, 4 * rows * pitch);
-  clear(gradWeight, c * k);
+  clear(gradWeight + (<usize>(firstChannel * k) << 2), (endChannel - firstChannel) * k);
   const xStep = <usize>strideW << 4, xRow = <usize>(strideH * pitch) << 4, xJump = xRow - <usize>wo * xStep;
   for (let plane = 0; plane < planes; plane += 4) {
+    if (divided && (plane % c < firstChannel || plane % c >= endChannel)) continue;
     const lanes = min(4, planes - plane);
     let from = x + (<usize>(plane * h * w) << 2), to = padded + (<usize>(paddingH * pitch + paddingW) << 4);
     for (let y = 0; y < h; y++) {

@@ -156,17 +156,20 @@ function row(k: i32, taps: usize, weights: usize, from: usize, count: i32, initi
 }
 
 /**
- * y of `n` images; `taps` lists the offsets of the filter in a padded plane of rows x pitch. `dense`: a 3x3 filter with stride and dilation 1 and
+ * y of `n` images, channels from `firstChannel` to before `endChannel`; `taps` lists the offsets of the filter in a padded plane of rows x pitch. `dense`: a 3x3 filter with stride and dilation 1 and
  * more than one row of results.
  */
 export function depthwiseForward(
-  x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, k: i32, ho: i32, wo: i32,
+  x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, firstChannel: i32, endChannel: i32, h: i32, w: i32, k: i32, ho: i32, wo: i32,
   strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, rows: i32, pitch: i32, dense: bool, taps: usize, scratch: usize,
 ): void {
   const weights = scratch, yRow = <usize>wo << 2, step = <usize>pitch << 2, padded = weights + (<usize>k << 4);
   clear(padded, rows * pitch);
+  const skipped = <usize>(c - endChannel + firstChannel);
+  x += <usize>(firstChannel * h * w) << 2;
+  y += <usize>firstChannel * <usize>ho * yRow;
   for (let image = 0; image < n; image++) {
-    for (let channel = 0; channel < c; channel++) {
+    for (let channel = firstChannel; channel < endChannel; channel++) {
       copyPadded(x, 1, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
       for (let tap = 0; tap < k; tap++) spread(weights + (<usize>tap << 4), load<f32>(weight + (<usize>(channel * k + tap) << 2)));
       // A pointer, not a vector: V8's revectoriser (Node 26) ends the process at a function with a vector parameter.
@@ -183,9 +186,10 @@ export function depthwiseForward(
       y += <usize>ho * yRow;
       x += <usize>(h * w) << 2;
     }
+    y += skipped * <usize>ho * yRow;
+    x += skipped * <usize>(h * w) << 2;
   }
 }
-
 
 /** `count` results of a column phase go to every `step`-th element. */
 function scatter(from: usize, count: i32, to: usize, step: i32): void {
@@ -257,12 +261,12 @@ function strideTwoPlane(
 }
 
 /**
- * gradX of `n` images: each of the strideH * strideW phases of pixels has its own taps (see conv.ts), a row of a phase is a stride-1 convolution of
+ * gradX of `n` images, channels from `firstChannel` to before `endChannel`: each of the strideH * strideW phases of pixels has its own taps (see conv.ts), a row of a phase is a stride-1 convolution of
  * gradY, and the phases of a row are interleaved.
  */
 export function depthwiseBackwardData(
-  gradY: usize, weight: usize, gradX: usize, n: i32, c: i32, h: i32, w: i32, kh: i32, kw: i32, ho: i32, wo: i32, strideH: i32, strideW: i32,
-  paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, top: i32, left: i32, rows: i32, pitch: i32, dense: bool, scratch: usize,
+  gradY: usize, weight: usize, gradX: usize, n: i32, c: i32, firstChannel: i32, endChannel: i32, h: i32, w: i32, kh: i32, kw: i32, ho: i32, wo: i32,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, top: i32, left: i32, rows: i32, pitch: i32, dense: bool, scratch: usize,
 ): void {
   const filter = kh * kw, lineBytes = planeBytes(w + paddingW);
   const halved = kh == 3 && kw == 3 && strideH == 2 && strideW == 2 && dilationH == 1 && dilationW == 1;
@@ -282,8 +286,12 @@ export function depthwiseBackwardData(
     store<i32>(counts + (<usize>phase << 2), listed - before);
   }
   clear(padded, rows * pitch);
+  const skipped = <usize>(c - endChannel + firstChannel);
+  weight += <usize>(firstChannel * filter) << 2;
+  gradY += <usize>(firstChannel * ho * wo) << 2;
+  gradX += <usize>(firstChannel * h * w) << 2;
   for (let image = 0; image < n; image++) {
-    for (let channel = 0; channel < c; channel++) {
+    for (let channel = firstChannel; channel < endChannel; channel++) {
       copyPadded(gradY, 1, ho, wo, padded, rows, pitch, top, left, 1);
       for (let tap = 0; tap < listed; tap++) {
         const place = halved ? <usize>tap << 2 : load<usize>(places + (<usize>tap << 2));
@@ -321,6 +329,8 @@ export function depthwiseBackwardData(
       weight += <usize>filter << 2;
       gradY += <usize>(ho * wo) << 2;
     }
-    weight -= <usize>(c * filter) << 2;
+    weight -= <usize>((endChannel - firstChannel) * filter) << 2;
+    gradY += skipped * <usize>(ho * wo) << 2;
+    gradX += skipped * <usize>(h * w) << 2;
   }
 }

@@ -4,6 +4,7 @@
 import { KC } from './tile';
 import { packTransposed } from './packing';
 import { clear } from './image';
+import { shareEnd, shareStart } from './shares';
 
 /** Images side by side. */
 const IMAGES: i32 = 4;
@@ -153,13 +154,16 @@ export function filterLanes(
   const blocks = blockCount(ho, wo), blockRows = max(1, KC / wo), blockBytes = <usize>(outputs * k) * PIXEL;
   const columns = scratch, sums = columns + <usize>positions * 32, pixels = sums + <usize>blocks * blockBytes;
   clear(pixels, groups * c * rows * pitch * IMAGES);
-  clear(gradWeight, outputs * k);
+  // Pairs of outputs are dealt out.
+  const pairs = (outputs + 1) / 2, firstOutput = 2 * shareStart(pairs), endOutput = min(outputs, 2 * shareEnd(pairs));
+  gradWeight += <usize>(firstOutput * k) << 2;
+  clear(gradWeight, (endOutput - firstOutput) * k);
   const xImage = <usize>(groups * c * h * w) << 2, yImage = <usize>(outputs * positions) << 2;
   const xStep = <usize>strideW * PIXEL, xRow = <usize>(strideH * pitch) * PIXEL, xJump = xRow - <usize>wo * xStep;
   for (let done = 0; done < n; done += IMAGES) {
     const images = min(IMAGES, n - done);
     padIntoLanes(x + <usize>done * xImage, xImage, images, groups * c, h, w, pixels, rows, pitch, paddingH, paddingW);
-    for (let out = 0; out < outputs; out += 2) {
+    for (let out = firstOutput; out < endOutput; out += 2) {
       const two = out + 1 < outputs, gradient = gradY + <usize>done * yImage + (<usize>(out * positions) << 2);
       packTransposed(gradient, yImage, images, positions, columns, 32);
       if (two) packTransposed(gradient + (<usize>positions << 2), yImage, images, positions, columns + 16, 32);
@@ -192,6 +196,6 @@ export function filterLanes(
         }
       }
     }
-    addSums(sums, blockBytes, blocks, images, outputs * k, gradWeight);
+    addSums(sums + <usize>(firstOutput * k) * PIXEL, blockBytes, blocks, images, (endOutput - firstOutput) * k, gradWeight);
   }
 }

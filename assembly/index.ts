@@ -12,6 +12,7 @@ export * from './reduce';
 export * from './softmax';
 export * from './update';
 export * from './winograd';
+export { setShare } from './shares';
 export { useWideTiles } from './wide-tile';
 
 /** First byte that the arena may hand out. */

@@ -3,6 +3,7 @@
 export * from './conv';
 export * from './gemm';
 export { useTallTiles } from './tall-tile';
+export { setShare } from './shares';
 
 /** First byte behind the static data. */
 export function heapBase(): usize {

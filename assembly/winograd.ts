@@ -1,7 +1,8 @@
 // Convolution with 3x3 filters and stride 1 by Winograd's minimal filtering, F(2x2, 3x3) and F(4x4, 3x3): tiles of images and filters are transformed,
 // multiplied element by element (one matrix product over channels per element), and transformed back. Fewer products, other bits than the
 // direct convolution. Contract, formulas and error: kernels/winograd.ts. Lanes of a vector are four tiles, or four filters.
-import { gemm_f32 } from './gemm';
+import { NOTHING, product } from './product';
+import { dealImages, isFirstShare, shareEnd, shareStart } from './shares';
 import { clear, copyPadded } from './image';
 
 /** Vectors of a tile at `at`, `step` bytes apart. */
@@ -163,6 +164,12 @@ function winograd(
   m: i32, n: i32, source: usize, s: i32, hs: i32, ws: i32, weight: usize, mirrored: bool, bias: usize, result: usize, r: i32, h: i32, w: i32,
   paddingH: i32, paddingW: i32, scratch: usize,
 ): void {
+  if (dealImages(n)) {
+    const first = shareStart(n);
+    source += <usize>(first * s * hs * ws) << 2;
+    result += <usize>(first * r * h * w) << 2;
+    n = shareEnd(n) - first;
+  } else if (!isFirstShare()) return;
   const size = m + 2, elements = size * size, down = (h + m - 1) / m, across = (w + m - 1) / m, tiles = down * across;
   const rows = down * m + 2, pitch = across * m + 2, stride = quads(tiles), filterStride = quads(s);
   const tile = scratch, filters = tile + 2 * 36 * 16, images = filters + (<usize>(elements * r * filterStride) << 2);
@@ -178,9 +185,9 @@ function winograd(
       source += <usize>(hs * ws) << 2;
     }
     for (let e = 0; e < elements; e++) {
-      gemm_f32(
-        0, 0, r, tiles, s, 1, filters + (<usize>(e * r * filterStride) << 2), filterStride, images + <usize>e * imageElement, stride,
-        0, products + <usize>e * productElement, stride, spare,
+      product(
+        false, 0, 0, r, tiles, s, 1, filters + (<usize>(e * r * filterStride) << 2), filterStride, images + <usize>e * imageElement, stride,
+        0, products + <usize>e * productElement, stride, NOTHING, spare,
       );
     }
     for (let channel = 0; channel < r; channel++) {

@@ -64,6 +64,12 @@ export function weightLength(values: Sizes): number {
   return s.o * (s.c / s.groups) * s.kh * s.kw;
 }
 
+/** Multiplications of a convolution, and of each of its gradients. */
+export function convolutionWork(values: Sizes): number {
+  const s = convSizes(values);
+  return (outputLength(values) * (s.c / s.groups)) * s.kh * s.kw;
+}
+
 /** Bytes of `count` floats, rounded up to a vector, as the kernels lay their regions out. */
 const floatBytes = (count: number): number => Math.ceil(count / 4) * 16;
 const tileBytes = 128;

@@ -2,6 +2,7 @@
 import { BlockedSum, blockLength } from './blocks.ts';
 import {
   convolutionOutputs,
+  convolutionWork,
   dataScratch,
   filterScratch,
   forwardScratch,
@@ -77,6 +78,7 @@ function at(x: Floats, plane: number, h: number, w: number, row: number, column:
 export const conv2d_f32_forward = defineKernel({
   name: 'conv2d_f32_forward',
   summary: 'y = conv(x, weight) + bias',
+  work: convolutionWork,
   parameters: [
     input('x', imageLength, '[n, c, h, w]'),
     input('weight', weightLength, '[o, c / groups, kh, kw]'),
@@ -131,6 +133,7 @@ export const conv2d_f32_forward = defineKernel({
 export const conv2d_f32_backward_data = defineKernel({
   name: 'conv2d_f32_backward_data',
   summary: 'gradX = the transpose of conv(., weight), applied to gradY',
+  work: convolutionWork,
   parameters: [
     input('gradY', outputLength, '[n, o, ho, wo]'),
     input('weight', weightLength, '[o, c / groups, kh, kw]'),
@@ -185,6 +188,7 @@ export const conv2d_f32_backward_data = defineKernel({
 export const conv2d_f32_backward_filter = defineKernel({
   name: 'conv2d_f32_backward_filter',
   summary: 'gradWeight = sum over images and positions of gradY * patches of x',
+  work: convolutionWork,
   parameters: [
     input('x', imageLength, '[n, c, h, w]'),
     input('gradY', outputLength, '[n, o, ho, wo]'),

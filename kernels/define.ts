@@ -65,6 +65,11 @@ export interface Kernel {
   };
   /** The executable definition: parameters in order without scratch; absent optional buffers are empty arrays. */
   readonly reference: (round: Round, ...values: (KernelArray & number)[]) => void;
+  /**
+   * Multiplications of a call. A kernel that has this divides its results among threads (assembly/shares.ts) without changing a bit, where that is
+   * worth it.
+   */
+  readonly work?: (sizes: Sizes) => number;
   /** The same in double precision, in WebAssembly: the same parameters, with `f64` in the place of `float`, and the same order. */
   readonly double?: Kernel;
 }

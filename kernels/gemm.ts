@@ -1,6 +1,6 @@
 /** @file General matrix multiplication with leading dimensions, transposes, alpha and beta: one product, many at once, and with what follows it. */
 import { blockLength } from './blocks.ts';
-import { anyAlignment, defineKernel, input, output, type Round, type Sizes, scratch, size } from './define.ts';
+import { anyAlignment, defineKernel, input, of, output, type Round, type Sizes, scratch, size } from './define.ts';
 import {
   endingParameters,
   endingRules,
@@ -171,6 +171,7 @@ export const gemm_batched_f64 = defineKernel({
 export const gemm_f32 = defineKernel({
   ...one(a, b, c, ({ m, n, k }) => productScratch(m!, n!, k!)),
   name: 'gemm_f32',
+  work: of('m', 'n', 'k'),
   double: gemm_f64,
 });
 
@@ -191,6 +192,7 @@ export const gemm_f32 = defineKernel({
 export const gemm_batched_f32 = defineKernel({
   ...many(a, b, c, ({ batch, m, n, k }) => productScratch(batch! * m!, n!, k!)),
   name: 'gemm_batched_f32',
+  work: of('batch', 'm', 'n', 'k'),
   double: gemm_batched_f64,
 });
 
@@ -211,6 +213,7 @@ export const gemm_batched_f32 = defineKernel({
 export const gemm_fused_f32 = defineKernel({
   name: 'gemm_fused_f32',
   summary: 'C = activation(alpha * op(A) * op(B) + beta * C + bias + residual)',
+  work: of('m', 'n', 'k'),
   parameters: [
     transposeA,
     transposeB,
@@ -332,6 +335,7 @@ function unpacked(packed: Floats, n: number, k: number, p: number, j: number): n
 export const gemm_prepacked_f32 = defineKernel({
   name: 'gemm_prepacked_f32',
   summary: 'C = activation(alpha * op(A) * B + beta * C + bias + residual) with a packed B',
+  work: of('m', 'n', 'k'),
   parameters: [
     transposeA,
     m,

@@ -53,6 +53,12 @@ function outputLength(values: Sizes): number {
 
 const weightLength = (values: Sizes): number => 9 * sizesOf(values).o * sizesOf(values).c;
 
+/** Multiplications of transformed elements: (tile + 2)^2 for tile^2 results. */
+const work = (values: Sizes): number => {
+  const { c, tile } = sizesOf(values);
+  return outputLength(values) * c * (1 + 2 / tile) ** 2;
+};
+
 const quads = (count: number): number => 4 * Math.ceil(count / 4);
 
 /** From `s` planes to `r` planes of h x w, as assembly/winograd.ts lays its regions out. */
@@ -212,6 +218,7 @@ const rules = {
 export const winograd_conv2d_f32_forward = defineKernel({
   name: 'winograd_conv2d_f32_forward',
   summary: 'y = conv(x, weight) + bias by F(2x2, 3x3) or F(4x4, 3x3)',
+  work,
   parameters: [
     input('x', of('n', 'c', 'h', 'w'), '[n, c, h, w]'),
     input('weight', weightLength, '[o, c, 3, 3]'),
@@ -238,6 +245,7 @@ export const winograd_conv2d_f32_forward = defineKernel({
 export const winograd_conv2d_f32_backward_data = defineKernel({
   name: 'winograd_conv2d_f32_backward_data',
   summary: 'gradX = the transpose of conv(., weight), applied to gradY, by F(2x2, 3x3) or F(4x4, 3x3)',
+  work,
   parameters: [
     input('gradY', outputLength, '[n, o, ho, wo]'),
     input('weight', weightLength, '[o, c, 3, 3]'),
