@@ -146,10 +146,12 @@ const operations = {
 
 /** The runtime of the package: kernels by name, calls by pointer, memory. */
 async function runtime() {
-  const [{ kernels, setThreads }, { callPointers, sizesOf }, memory] = await Promise.all(
-    ['index.js', 'runtime/call.js', 'runtime/memory.js'].map((file) => import(`../dist/kernels/${file}`)),
+  const [{ kernels }, { callPointers, sizesOf }, memory, { setNumThreads }] = await Promise.all(
+    ['kernels/index.js', 'kernels/runtime/call.js', 'kernels/runtime/memory.js', 'src/intra-op/index.js'].map(
+      (file) => import(`../dist/${file}`),
+    ),
   );
-  return { kernels, setThreads, callPointers, sizesOf, ...memory };
+  return { kernels, setNumThreads, callPointers, sizesOf, ...memory };
 }
 
 /** What the work of a case is, without doing it. */
@@ -165,8 +167,7 @@ export function workOf({ op, ...shape }) {
  */
 export async function prepare({ op, ...shape }) {
   const { before = [], calls, output, indices, layout, threads = 1 } = operations[op](shape);
-  const { kernels, setThreads, callPointers, sizesOf, allocate, free, f32, i32 } = await runtime();
-  if (threads > 1 && setThreads === undefined) return { missing: 'intra-op threads' };
+  const { kernels, setNumThreads, callPointers, sizesOf, allocate, free, f32, i32 } = await runtime();
   const missing = [...before, ...calls]
     .filter(({ kernel }) => kernels[kernel] === undefined)
     .map(({ kernel }) => kernel);
@@ -216,11 +217,11 @@ export async function prepare({ op, ...shape }) {
   const plain = inProcess('shoal', once);
   /** Only what is meant to run on several threads does. */
   const threaded = (repeats) => {
-    setThreads(threads);
+    setNumThreads(threads);
     try {
       return plain.run(repeats);
     } finally {
-      setThreads(1);
+      setNumThreads(1);
     }
   };
   return {

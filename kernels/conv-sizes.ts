@@ -67,7 +67,7 @@ export function weightLength(values: Sizes): number {
 /** Multiplications of a convolution, and of each of its gradients. */
 export function convolutionWork(values: Sizes): number {
   const s = convSizes(values);
-  return (outputLength(values) * (s.c / s.groups)) * s.kh * s.kw;
+  return outputLength(values) * (s.c / s.groups) * s.kh * s.kw;
 }
 
 /** Bytes of `count` floats, rounded up to a vector, as the kernels lay their regions out. */

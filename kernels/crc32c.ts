@@ -67,7 +67,7 @@ const pieceAt = pageBytes;
 const pieceBytes = pageBytes;
 
 let run: ((state: number, at: number, length: number) => number) | undefined;
-let pieces = new Uint8Array(0);
+let pieces: Uint8Array = new Uint8Array(0);
 
 /** As a kernel overwrites what it reads, a piece goes on to the target first. */
 function folded(state: number, bytes: Uint8Array, target?: Uint8Array): number {

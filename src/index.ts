@@ -4,6 +4,7 @@ import './install.ts';
 export { type BackwardOptions, type GradcheckOptions, grad, gradcheck, gradgradcheck } from './autograd/index.ts';
 export type { DType } from './dtype.ts';
 export { ShoalError } from './errors.ts';
+export { type NumThreads, numThreads, setNumThreads } from './intra-op/index.ts';
 export * as nn from './nn/index.ts';
 export {
   abs,

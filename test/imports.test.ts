@@ -21,6 +21,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   optim: [...pure, 'tensor', 'ops', 'autograd', 'kernels'], // an update runs on slices, which are not tensors
   engine: [...pure, '#platform', 'codec'],
   data: [...pure, '#platform', 'codec', 'engine'],
+  'intra-op': [...pure, '#platform', 'kernels'],
   models: [...pure, 'nn'],
   io: [...pure, '#platform', 'codec', 'tensor', 'data'],
   install: ['tensor', 'ops', 'autograd'],

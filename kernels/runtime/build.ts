@@ -6,7 +6,7 @@
 import { relaxed } from '../../build/embedded.ts';
 import { ArgumentError, KernelError } from '../../src/errors.ts';
 import { productsAreExact } from './exact-products.ts';
-import { type CompiledModule, compile, type LinearMemory, type WasmFunction, webAssembly } from './webassembly.ts';
+import { type CompiledModule, compile, webAssembly } from './webassembly.ts';
 
 const builds = ['strict', 'wide', 'relaxed'] as const;
 
@@ -69,31 +69,28 @@ export function chosenBuild(): BuildChoice | undefined {
   return chosen;
 }
 
-/** Makes the choice for a new instance of the strict binary; returns the exports that replace those of the same name. */
-export function chooseBuild(
-  module: CompiledModule,
-  memory: LinearMemory,
-  exports: Readonly<Record<string, WasmFunction>>,
-): Readonly<Record<string, WasmFunction>> {
+/** Makes the choice; `modules` are the binaries that it needs beside the strict one. */
+export function chooseBuild(module: CompiledModule): { build: Build; modules: { relaxed?: CompiledModule } } {
   const { execArgv = [], env } = runtime();
   const fromOutside = env?.[variable];
   if (asked === undefined && fromOutside) checkName(variable, fromOutside);
   const wanted = asked ?? (fromOutside as Build | '' | undefined);
   const hasFlag = execArgv.includes(wideFlag);
   const by = asked === undefined ? `${variable}=${wanted}` : `useBuild('${wanted}')`;
-  if (wanted === 'relaxed') return chooseRelaxed(memory, by);
-  if (wanted === 'strict') chosen = strict(by);
-  else if (hasFlag) chosen = chooseWide(module, exports);
+  let modules = {};
+  if (wanted === 'relaxed') modules = chooseRelaxed(by);
+  else if (wanted === 'strict') chosen = strict(by);
+  else if (hasFlag) chosen = chooseWide(module);
   else if (wanted === 'wide') chosen = strict(`${by}, but Node was started without ${wideFlag}`);
   else chosen = strict('the default');
-  return {};
+  return { build: chosen!.build, modules };
 }
 
 function strict(reason: string): BuildChoice {
   return { build: 'strict', reason, reproducible: true };
 }
 
-function chooseWide(module: CompiledModule, exports: Readonly<Record<string, WasmFunction>>): BuildChoice {
+function chooseWide(module: CompiledModule): BuildChoice {
   const { versions = {}, arch } = runtime();
   // Bun takes any option of V8's and ignores it.
   const able = versions.bun === undefined && arch === 'x64' && v8Version() >= 13;
@@ -101,7 +98,6 @@ function chooseWide(module: CompiledModule, exports: Readonly<Record<string, Was
   if (!productsAreExact(webAssembly(), module)) {
     return strict(`${wideFlag} is set, but its products differ from the reference. Start Node without it`);
   }
-  exports.useWideTiles!(1);
   return {
     build: 'wide',
     reason: `${wideFlag} is set, and products have the bits of the reference`,
@@ -109,14 +105,11 @@ function chooseWide(module: CompiledModule, exports: Readonly<Record<string, Was
   };
 }
 
-function chooseRelaxed(memory: LinearMemory, by: string): Readonly<Record<string, WasmFunction>> {
+function chooseRelaxed(by: string): { relaxed?: CompiledModule } {
   try {
-    const { Instance } = webAssembly();
-    const { heapBase, useTallTiles, ...kernels } = new Instance(compile(relaxed()), { env: { memory } }).exports;
-    // V8 before 13 keeps all broadcasts of a tile in registers at once, and spills.
-    useTallTiles!(v8Version() >= 13 ? 1 : 0);
+    const module = compile(relaxed());
     chosen = { build: 'relaxed', reason: by, reproducible: false };
-    return { ...kernels, heapBase: heapBase! };
+    return { relaxed: module };
   } catch (error) {
     const cause = error instanceof KernelError ? error.cause : error;
     chosen = strict(`${by}, but this engine refuses fused multiply-adds: ${String(cause)}`);
@@ -132,7 +125,7 @@ function checkName(caller: string, name: string): void {
 }
 
 /** The major version of V8; of another engine, infinity. */
-function v8Version(): number {
+export function v8Version(): number {
   const version = runtime().versions?.v8;
   return version === undefined ? Infinity : Number.parseInt(version, 10);
 }

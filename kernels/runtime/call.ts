@@ -4,13 +4,16 @@
  */
 import { invariant, KernelError } from '../../src/errors.ts';
 import type { Kernel, KernelArray, Round, ScratchParameter, Sizes } from '../define.ts';
-import { type WasmFunction, wasm } from './instance.ts';
-import { scratch } from './memory.ts';
+import { crewSize, runShares, sharesFor } from './crew.ts';
+import { type WasmFunction, type WasmInstance, wasm } from './instance.ts';
+import { alignmentBytes, scratch } from './memory.ts';
 
 /** Floating types that a reference computes in. */
 export type ReferenceDType = 'float32' | 'float64';
 
 interface Plan {
+  /** The plan is for this instance: another memory has another. */
+  readonly instance: WasmInstance;
   readonly run: WasmFunction;
   readonly valueCount: number;
   readonly scratch: ScratchParameter | undefined;
@@ -27,8 +30,9 @@ let referenceCalls = 0;
 
 function planOf(kernel: Kernel): Plan {
   const known = plans.get(kernel);
-  if (known !== undefined) return known;
-  const run = wasm().exports[kernel.name];
+  const instance = wasm();
+  if (known !== undefined && known.instance === instance) return known;
+  const run = instance.exports[kernel.name];
   invariant(run !== undefined, `kernel ${kernel.name} has a record but no WebAssembly export`);
   const values = kernel.parameters.filter((parameter) => parameter.kind !== 'scratch');
   const found = kernel.parameters.find((parameter) => parameter.kind === 'scratch');
@@ -36,6 +40,7 @@ function planOf(kernel: Kernel): Plan {
     kind === 'size' || kind === 'flag' ? [[name, index] as const] : [],
   );
   const plan: Plan = {
+    instance,
     run,
     valueCount: values.length,
     scratch: found?.kind === 'scratch' ? found : undefined,
@@ -67,14 +72,27 @@ export function callPointers(kernel: Kernel, values: readonly number[]): void {
   if (values.length !== plan.valueCount)
     invariant(false, `${kernel.name} takes ${plan.valueCount} values, got ${values.length}`);
   for (let i = 0; i < values.length; i++) plan.args[i] = values[i]!;
-  if (plan.scratch !== undefined) {
+  let shares = 1;
+  let work = 0;
+  let stride = 0;
+  if (plan.scratch !== undefined || kernel.work !== undefined) {
     for (let i = 0; i < plan.sizes.length; i++) plan.latest[plan.sizes[i]![0]] = values[plan.sizes[i]![1]]!;
-    plan.args[values.length] = scratch(plan.scratch.bytes(plan.latest));
+    if (kernel.work !== undefined) {
+      work = kernel.work(plan.latest);
+      shares = sharesFor(work);
+    }
+    if (plan.scratch !== undefined) {
+      const bytes = plan.scratch.bytes(plan.latest);
+      stride = Math.ceil(bytes / alignmentBytes) * alignmentBytes;
+      plan.args[values.length] = scratch(shares > 1 ? stride * crewSize() : bytes);
+    }
   }
   try {
+    if (shares > 1) runShares(kernel.name, plan.args, stride, shares, work);
     // Not `run(...args)`: spreading copies the array.
-    plan.run.apply(undefined, plan.args);
+    else plan.run.apply(undefined, plan.args);
   } catch (cause) {
+    if (cause instanceof KernelError) throw cause;
     const message = `${kernel.name}: the kernel must not trap, got "${String(cause)}". Check pointers and sizes against its contract.`;
     throw new KernelError('KERNEL', message, { kernel: kernel.name, values: [...values] }, cause);
   }

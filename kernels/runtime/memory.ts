@@ -5,7 +5,7 @@
  * Views (`f32(pointer, length)` and so on) die when the memory grows: make them fresh, and never keep one across a call that may allocate.
  */
 import { ArgumentError, invariant, KernelError } from '../../src/errors.ts';
-import { pageBytes, wasm } from './instance.ts';
+import { maximumPages, pageBytes, wasm } from './instance.ts';
 
 /** An address in this thread's WebAssembly memory; 0 stands for "absent". */
 export type Pointer = number;
@@ -13,8 +13,7 @@ export type Pointer = number;
 /** Every block starts at a multiple of this: a cache line. */
 export const alignmentBytes = 64;
 
-/** The largest memory that 32-bit addresses allow, less one page, so that the end of a block is an address too. */
-const addressableBytes = 65_535 * pageBytes;
+const addressableBytes = maximumPages * pageBytes;
 
 /** The memory grows by a quarter, but at least and at most by this much (unless one block needs more). */
 const minimumStepBytes = 1 << 20;
@@ -138,6 +137,11 @@ export function scratch(bytes: number): Pointer {
 /** A fresh view of `length` float32 elements. */
 export function f32(pointer: Pointer, length: number): Float32Array {
   return new Float32Array(wasm().memory.buffer, pointer, length);
+}
+
+/** A fresh view of `length` float64 elements. */
+export function f64(pointer: Pointer, length: number): Float64Array {
+  return new Float64Array(wasm().memory.buffer, pointer, length);
 }
 
 /** A fresh view of `length` int32 elements. */

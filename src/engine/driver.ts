@@ -2,7 +2,7 @@
  * @file The live engine: executes the commands of the pure scheduler on a carrier's workers and tells the scheduler what happened. It holds what
  * the scheduler does not know: promises, inputs, results, clocks.
  */
-import { joinPath, removePath, scratchFolder } from '#platform';
+import { joinPath, keepBusy, removePath, scratchFolder } from '#platform';
 import { EngineError } from '../errors.ts';
 import { type BlockHandles, pickBlocks, placeBlocks } from './blocks.ts';
 import type { Carrier } from './carrier.ts';
@@ -261,6 +261,7 @@ class LiveEngine implements Engine {
   private hold(): void {
     const active = this.jobs.size > 0 || this.closed !== null;
     for (const worker of this.live.values()) worker.carried.hold(active);
+    keepBusy(this, this.carrier !== 'inline' && this.jobs.size > 0 ? this.workers : 0);
     if (active && this.watch === null) {
       const now = performance.now();
       for (const worker of this.live.values()) worker.seenMs = now;

@@ -1,5 +1,4 @@
 /** @file Threads on Node, Deno and Bun: starting one, and being one. */
-import { availableParallelism } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 
@@ -73,9 +72,4 @@ export function thisThread(): {
 export function memoryBytes(): number {
   const { used_heap_size, external_memory, malloced_memory } = getHeapStatistics();
   return used_heap_size + external_memory + malloced_memory;
-}
-
-/** Cores that this process may use, at least 1. */
-export function coreCount(): number {
-  return availableParallelism();
 }

@@ -1,12 +1,16 @@
 /**
- * @file A program of its own for builds.test.ts, because a build is chosen once in a process: prints which build it runs and why, where its
- * kernels differ from the references, and what (1 + 2^-12)^2 - 1 - 2^-11 is to a product (0 rounded, 2^-24 fused). Needs a Node that runs
- * TypeScript. The argument is the first letters of the kernels to check.
+ * @file A program of its own for builds.test.ts and test/runtimes, because a build is chosen once in a process: prints which build it runs and why, where its
+ * kernels differ from the references, and what (1 + 2^-12)^2 - 1 - 2^-11 is to a product (0 rounded, 2^-24 fused). Needs a runtime that runs
+ * TypeScript. Arguments: how the names of the kernels to check begin (a
+ * regular expression), and how many threads divide every call that can be.
  */
 import { readdirSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { gemm_f32 } from '../../kernels/gemm.ts';
 import { callArrays } from '../../kernels/runtime/arrays.ts';
 import { config } from '../../kernels/runtime/config.ts';
+import { type CrewOptions, crewCounts, dismissCrew, makeCrew } from '../../kernels/runtime/crew.ts';
+import { helperModule, until } from './crew-helpers.ts';
 import {
   drawValues,
   firstDifference,
@@ -21,8 +25,20 @@ const folder = new URL('./samples/', import.meta.url);
 const modules = await Promise.all(
   readdirSync(folder).map((file) => import(new URL(file, folder).href) as Promise<{ default: KernelSamples[] }>),
 );
-const prefix = process.argv[2] ?? '';
-const meant = modules.flatMap((module) => module.default).filter(({ kernel }) => kernel.name.startsWith(prefix));
+const asked = new RegExp(`^(${process.argv[2] ?? ''})`);
+const meant = modules.flatMap((module) => module.default).filter(({ kernel }) => asked.test(kernel.name));
+
+const threads = Number(process.argv[3] ?? 1);
+const helpers: Worker[] = [];
+if (threads > 1) {
+  const start: CrewOptions['start'] = (data) => {
+    const worker = new Worker(helperModule, { workerData: data });
+    helpers.push(worker);
+    return { terminate: () => void worker.terminate() };
+  };
+  makeCrew({ threads, start, limit: () => threads, leastWork: 0 });
+  await until(() => crewCounts().present === threads - 1);
+}
 
 const { build, reason, reproducible } = config();
 const differences: string[] = [];
@@ -53,4 +69,8 @@ callArrays(gemm_f32, {
   a: Float32Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? -1 - 2 ** -11 : x)),
   b: Float32Array.from({ length: 16 }, (_, i) => (i < 8 ? 1 : x)),
 });
-process.stdout.write(JSON.stringify({ build, reason, reproducible, calls, differences, fused: [...new Set(c)] }));
+const { helped } = crewCounts();
+dismissCrew();
+process.stdout.write(
+  JSON.stringify({ build, reason, reproducible, calls, helped, differences, fused: [...new Set(c)] }),
+);

@@ -22,6 +22,7 @@ interface Report {
   readonly reason: string;
   readonly reproducible: boolean;
   readonly calls: number;
+  readonly helped: number;
   readonly differences: readonly string[];
   readonly fused: readonly number[];
 }
@@ -34,9 +35,12 @@ function nodeOf(version: number): string | undefined {
   return undefined;
 }
 
-function run(node: string, options: readonly string[], kernels: string, build?: Build): Report {
+function run(node: string, options: readonly string[], kernels: string, build?: Build, threads = 1): Report {
   const env = { ...process.env, NODE_OPTIONS: '', SHOAL_BUILD: build ?? '' };
-  const { stdout, stderr, status } = spawnSync(node, [...options, child, kernels], { encoding: 'utf8', env });
+  const { stdout, stderr, status } = spawnSync(node, [...options, child, kernels, String(threads)], {
+    encoding: 'utf8',
+    env,
+  });
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout) as Report;
 }
@@ -67,6 +71,12 @@ describe.each([24, 26])('Node %i with the flag', (version) => {
     expect(report).toMatchObject({ build: 'wide', reproducible: true, fused: [0] });
     expect(report.reason).toContain(flag);
     expect(report.calls).toBeGreaterThan(1000);
+  });
+
+  it.runIf(node !== undefined && process.arch === 'x64')('and so does it on three threads', () => {
+    const report = run(node!, [flag], 'gemm|conv2d|winograd', undefined, 3);
+    expect(report).toMatchObject({ build: 'wide', differences: [] });
+    expect(report.helped).toBeGreaterThan(0);
   });
 });
 

@@ -71,8 +71,6 @@ describe.each(divided.map((samples) => [samples.kernel.name, samples] as const))
 
 it('products and convolutions have shares', () => {
   const names = divided.map(({ kernel }) => kernel.name);
-  const expected = Object.keys(kernels).filter(
-    (name) => /^(gemm|.*conv2d)/.test(name) && !/f64|pack_b/.test(name),
-  );
+  const expected = Object.keys(kernels).filter((name) => /^(gemm|.*conv2d)/.test(name) && !/f64|pack_b/.test(name));
   expect(names.sort()).toEqual(expected.sort());
 });

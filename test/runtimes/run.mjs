@@ -1,6 +1,10 @@
 /**
- * The runtime matrix: the reference run of the built example must give the committed hash on this Node and on every runtime of package.json. A
- * runtime that is missing, fails or takes too long counts as failed. The last line is `N passed, N failed`.
+ * The runtime matrix, on this Node and every runtime of package.json:
+ * - the reference run of the built example must give the committed hash;
+ * - the gradients of a network must have the same bits everywhere, on one and on two threads (test/intra-op/fixtures/program.mjs);
+ * - where TypeScript runs as it is, every kernel must equal its reference, in shared memory and on two threads (test/kernels/builds-child.ts; on Node 20
+ *   `npm test` does that).
+ * A runtime that is missing, fails or takes too long counts as failed. The last line is `N passed, N failed`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,6 +15,8 @@ import { fileURLToPath } from 'node:url';
 const TIMEOUT_MS = 180_000;
 const here = fileURLToPath(new URL('.', import.meta.url));
 const example = join(here, '../../build/examples/lenet-mnist.js');
+const gradients = join(here, '../intra-op/fixtures/program.mjs');
+const kernels = join(here, '../kernels/builds-child.ts');
 const golden = JSON.parse(readFileSync(join(here, '../golden/reference.json'), 'utf8'));
 const binary = (name, file) => join(here, 'node_modules', name, 'bin', file);
 
@@ -29,10 +35,9 @@ function install() {
   }
 }
 
-/** What a runtime gives for the reference run, or why it gives nothing. */
-function referenceRun(path, checkpoint) {
+/** The last line that a program prints, as JSON; or why there is none. */
+function report(path, ...args) {
   if (!existsSync(path)) return { problem: `missing: ${path}` };
-  const args = [example, ...golden.run.split(' '), '--json', '--checkpoint', checkpoint];
   const { status, stdout, stderr, error } = spawnSync(path, args, { encoding: 'utf8', timeout: TIMEOUT_MS });
   if (error !== undefined) return { problem: error.message };
   if (status !== 0) return { problem: `exit code ${status}: ${stderr.trim().split('\n').at(-1)}` };
@@ -41,15 +46,39 @@ function referenceRun(path, checkpoint) {
 
 install();
 const folder = mkdtempSync(join(tmpdir(), 'shoal-runtimes-'));
+let passed = 0;
 let failed = 0;
+function count(isRight, runtime, what) {
+  if (isRight) passed++;
+  else failed++;
+  console.log(`${isRight ? 'passed' : 'FAILED'}  ${runtime}: ${what}`);
+}
+
+let expected;
 for (const { name, path } of runtimes) {
-  const { problem, weightsSha256, recordsPerSecond } = referenceRun(path, join(folder, name.replace(' ', '-')));
-  const isEqual = weightsSha256 === golden.weightsSha256;
-  if (!isEqual) failed++;
   const version = existsSync(path) ? execFileSync(path, ['--version'], { encoding: 'utf8' }).trim() : '-';
-  const found = problem ?? `${weightsSha256}, ${Math.round(recordsPerSecond)} records/s`;
-  console.log(`${isEqual ? 'passed' : 'FAILED'}  ${name} ${version}: ${found}`);
+  const runtime = `${name} ${version}`;
+  const words = [...golden.run.split(' '), '--json', '--checkpoint', join(folder, name.replace(' ', '-'))];
+  const { problem, weightsSha256, recordsPerSecond } = report(path, example, ...words);
+  const isEqual = weightsSha256 === golden.weightsSha256;
+  count(isEqual, runtime, problem ?? `${weightsSha256}, ${Math.round(recordsPerSecond)} records/s`);
+  for (const threads of [1, 2]) {
+    const { problem, sha256, helped, ...is } = report(path, gradients, String(threads));
+    expected ??= sha256;
+    const took = is.threads === 1 || helped > 0;
+    const found = problem ?? `gradients ${sha256}, threads ${is.threads}, shares of helpers ${helped} (${is.reason})`;
+    count(sha256 !== undefined && sha256 === expected && took, runtime, found);
+  }
+  const [, major] = /^v(\d+)/.exec(version) ?? [];
+  if (name !== 'bun' && Number(major) < 22) continue;
+  const { problem: refused, calls, helped, differences = [] } = report(path, kernels, '', '2');
+  const outcome = `${calls} calls of kernels, ${differences.length} differ from the references, shares of helpers ${helped}`;
+  count(
+    differences.length === 0 && calls > 1000 && helped > 0,
+    runtime,
+    refused ?? `${outcome} ${differences[0] ?? ''}`,
+  );
 }
 rmSync(folder, { recursive: true, force: true });
-console.log(`${runtimes.length - failed} passed, ${failed} failed`);
+console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
