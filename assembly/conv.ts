@@ -93,8 +93,8 @@ function isDepthwise(c: i32, o: i32, kh: i32, kw: i32, groups: i32): bool {
 
 // @ts-ignore: decorator
 @inline
-function isDense(kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32): bool {
-  return kh == 3 && kw == 3 && strideH == 1 && strideW == 1 && dilationH == 1 && dilationW == 1;
+function isAdjacent(kh: i32, kw: i32, dilationH: i32, dilationW: i32): bool {
+  return kh == 3 && kw == 3 && dilationH == 1 && dilationW == 1;
 }
 
 export function conv2d_f32_forward(
@@ -116,7 +116,7 @@ export function conv2d_f32_forward(
     listTaps(taps, 1, kh, kw, rows, pitch, strideW, dilationH, dilationW);
     depthwiseForward(
       x, weight, bias, y, n, c, cut ? shareStart(c) : 0, cut ? shareEnd(c) : c, h, w, k, ho, wo, strideH, strideW, paddingH, paddingW, rows, pitch,
-      isDense(kh, kw, strideH, strideW, dilationH, dilationW) && ho > 1, taps, taps + floats(k),
+      isAdjacent(kh, kw, dilationH, dilationW), taps, taps + floats(k),
     );
     return;
   }
@@ -207,7 +207,7 @@ export function conv2d_f32_backward_data(
   if (isDepthwise(c, o, kh, kw, groups)) {
     depthwiseBackwardData(
       gradY, weight, gradX, n, c, cut ? shareStart(c) : 0, cut ? shareEnd(c) : c, h, w, kh, kw, ho, wo,
-      strideH, strideW, paddingH, paddingW, dilationH, dilationW, top, left, rows, pitch, isDense(kh, kw, strideH, strideW, dilationH, dilationW) && h > 1, scratch,
+      strideH, strideW, paddingH, paddingW, dilationH, dilationW, top, left, rows, pitch, isAdjacent(kh, kw, dilationH, dilationW), scratch,
     );
     return;
   }

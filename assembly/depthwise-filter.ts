@@ -3,7 +3,7 @@ import { KC } from './tile';
 import { clear } from './image';
 import { packTransposed } from './packing';
 import { threeTaps, twoTaps } from './filter-lanes';
-import { plus } from './depthwise';
+import { multiplyAdd } from './vector';
 import { isFirstShare, shareEnd, shares, shareStart } from './shares';
 
 /** Sums of three by three taps over `runs` x `steps` positions of four planes, stored at `to`; image rows at `x0`, `x1` and `x2`. */
@@ -16,17 +16,17 @@ function nineSums(runs: i32, steps: i32, x0: usize, x1: usize, x2: usize, xStep:
     do {
       const gradient = v128.load(g);
       g += 16;
-      s0 = plus(s0, gradient, v128.load(x0));
-      s1 = plus(s1, gradient, v128.load(x0, 16));
-      s2 = plus(s2, gradient, v128.load(x0, 32));
+      s0 = multiplyAdd(s0, gradient, v128.load(x0));
+      s1 = multiplyAdd(s1, gradient, v128.load(x0, 16));
+      s2 = multiplyAdd(s2, gradient, v128.load(x0, 32));
       x0 += xStep;
-      s3 = plus(s3, gradient, v128.load(x1));
-      s4 = plus(s4, gradient, v128.load(x1, 16));
-      s5 = plus(s5, gradient, v128.load(x1, 32));
+      s3 = multiplyAdd(s3, gradient, v128.load(x1));
+      s4 = multiplyAdd(s4, gradient, v128.load(x1, 16));
+      s5 = multiplyAdd(s5, gradient, v128.load(x1, 32));
       x1 += xStep;
-      s6 = plus(s6, gradient, v128.load(x2));
-      s7 = plus(s7, gradient, v128.load(x2, 16));
-      s8 = plus(s8, gradient, v128.load(x2, 32));
+      s6 = multiplyAdd(s6, gradient, v128.load(x2));
+      s7 = multiplyAdd(s7, gradient, v128.load(x2, 16));
+      s8 = multiplyAdd(s8, gradient, v128.load(x2, 32));
       x2 += xStep;
     } while (--left);
     x0 += xJump;

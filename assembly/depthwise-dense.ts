@@ -1,0 +1,295 @@
+// Planes of a depthwise convolution with 3x3 filters and dilation 1, read where they lie: nothing is padded or packed. Vectors are four neighbouring
+// results of a row. Rows outside the plane are a row of zeros; columns outside are zeros shifted in at the ends of a row. Contract: kernels/conv.ts.
+import { multiplyAdd, storePart } from './vector';
+
+/** Whether the planes of a plain forward or mirrored convolution with stride 1 suit `densePlane`: `w` columns read, `wo` written. */
+export function suitsDense(padding: i32, w: i32, ho: i32, wo: i32): bool {
+  return padding <= 1 && w >= 5 && wo >= 4 && ho >= 2;
+}
+
+/** Whether the planes of a convolution with stride 2 suit `denseStrideTwo`. */
+export function suitsStrideTwo(paddingH: i32, paddingW: i32, ho: i32, wo: i32): bool {
+  return max(paddingH, paddingW) <= 1 && wo >= 4 && ho >= 2;
+}
+
+// Where a vector lies in its row: the columns left of the first and right of the last one are zeros.
+const MIDDLE: i32 = 0;
+const FIRST: i32 = 1;
+const LAST: i32 = 2;
+const BOTH: i32 = 3;
+
+/** The vector of columns one to the left of `r` + 4 bytes, whose own vector is `middle`. */
+// @ts-ignore: decorator
+@inline
+function leftOf(place: i32, r: usize, middle: v128): v128 {
+  return place == FIRST ? v128.shuffle<f32>(f32x4.splat(0), middle, 0, 4, 5, 6) : v128.load(r);
+}
+
+// @ts-ignore: decorator
+@inline
+function rightOf(place: i32, r: usize, middle: v128): v128 {
+  return place == LAST ? v128.shuffle<f32>(middle, f32x4.splat(0), 1, 2, 3, 4) : v128.load(r, 8);
+}
+
+/**
+ * Four results of each of two rows. Rows `r0` to `r3` of the source follow one another in the order of the taps: `r0` to `r2` give those at `to`, `r1` to
+ * `r3` those at `other`; each points to the column left of the first result. `mirrored`: taps go from the right.
+ */
+// @ts-ignore: decorator
+@inline
+function twoVectors(
+  mirrored: bool, place: i32, w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128, w8: v128,
+  r0: usize, r1: usize, r2: usize, r3: usize, start: v128, to: usize, other: usize,
+): void {
+  let middle = v128.load(r0, 4);
+  let a = f32x4.mul(w0, mirrored ? rightOf(place, r0, middle) : leftOf(place, r0, middle));
+  a = multiplyAdd(a, w1, middle);
+  a = multiplyAdd(a, w2, mirrored ? leftOf(place, r0, middle) : rightOf(place, r0, middle));
+  middle = v128.load(r1, 4);
+  let x = mirrored ? rightOf(place, r1, middle) : leftOf(place, r1, middle);
+  a = multiplyAdd(a, w3, x);
+  let b = f32x4.mul(w0, x);
+  a = multiplyAdd(a, w4, middle);
+  b = multiplyAdd(b, w1, middle);
+  x = mirrored ? leftOf(place, r1, middle) : rightOf(place, r1, middle);
+  a = multiplyAdd(a, w5, x);
+  b = multiplyAdd(b, w2, x);
+  middle = v128.load(r2, 4);
+  x = mirrored ? rightOf(place, r2, middle) : leftOf(place, r2, middle);
+  a = multiplyAdd(a, w6, x);
+  b = multiplyAdd(b, w3, x);
+  a = multiplyAdd(a, w7, middle);
+  b = multiplyAdd(b, w4, middle);
+  x = mirrored ? leftOf(place, r2, middle) : rightOf(place, r2, middle);
+  a = multiplyAdd(a, w8, x);
+  b = multiplyAdd(b, w5, x);
+  v128.store(to, f32x4.add(start, a));
+  middle = v128.load(r3, 4);
+  b = multiplyAdd(b, w6, mirrored ? rightOf(place, r3, middle) : leftOf(place, r3, middle));
+  b = multiplyAdd(b, w7, middle);
+  b = multiplyAdd(b, w8, mirrored ? leftOf(place, r3, middle) : rightOf(place, r3, middle));
+  v128.store(other, f32x4.add(start, b));
+}
+
+/** Two rows of `wo` results; `padded`: with a column of zeros at either end. */
+// @ts-ignore: decorator
+@inline
+function twoRows(
+  mirrored: bool, w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128, w8: v128,
+  r0: usize, r1: usize, r2: usize, r3: usize, wo: i32, padded: bool, start: v128, to: usize, other: usize,
+): void {
+  const last = <usize>(wo - 4) << 2;
+  let at: usize = 0;
+  if (padded) {
+    twoVectors(mirrored, FIRST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, start, to, other);
+    at = 16;
+  }
+  for (; at < last; at += 16) {
+    twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + at, r1 + at, r2 + at, r3 + at, start, to + at, other + at);
+  }
+  // The last vector starts earlier, and computes some results again.
+  if (padded) twoVectors(mirrored, LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + last, r1 + last, r2 + last, r3 + last, start, to + last, other + last);
+  else twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + last, r1 + last, r2 + last, r3 + last, start, to + last, other + last);
+}
+
+/** Row `y` of a plane of `h` rows at `x`, less `before` bytes; outside the plane, zeros. */
+// @ts-ignore: decorator
+@inline
+function rowAt(x: usize, y: i32, h: i32, rowBytes: usize, zeroRow: usize, before: usize): usize {
+  return (<u32>y < <u32>h ? x + <usize>y * rowBytes : zeroRow) - before;
+}
+
+/** A plane of ho x wo results of stride 1 from a plane of h x w at `x`; `zeroRow`: w + 8 floats +0. Paddings are 0 or 1. */
+export function densePlane(
+  x: usize, h: i32, w: i32, paddingH: i32, paddingW: i32, weight: usize, initial: usize, y: usize, ho: i32, wo: i32, zeroRow: usize,
+): void {
+  const w0 = v128.load32_splat(weight), w1 = v128.load32_splat(weight, 4), w2 = v128.load32_splat(weight, 8);
+  const w3 = v128.load32_splat(weight, 12), w4 = v128.load32_splat(weight, 16), w5 = v128.load32_splat(weight, 20);
+  const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
+  // The sum that starts at +0 is never -0. Here it starts at the first product, and may be: to a start that is not -0 that makes no difference.
+  const start = f32x4.add(v128.load32_splat(initial), f32x4.splat(0));
+  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2;
+  for (let p = 0; p < ho; p += 2) {
+    // Of an odd number of rows, the last but one is computed twice.
+    const first = min(p, ho - 2), row = first - paddingH, to = y + <usize>first * yRow;
+    twoRows(
+      false, w0, w1, w2, w3, w4, w5, w6, w7, w8,
+      rowAt(x, row, h, xRow, zeroRow, before), rowAt(x, row + 1, h, xRow, zeroRow, before),
+      rowAt(x, row + 2, h, xRow, zeroRow, before), rowAt(x, row + 3, h, xRow, zeroRow, before), wo, paddingW != 0, start, to, to + yRow,
+    );
+  }
+}
+
+/** The gradient of `densePlane` with padding 1: a plane of h x w from a gradient of the same size. */
+export function mirroredPlane(gradient: usize, h: i32, w: i32, weight: usize, to: usize, zeroRow: usize): void {
+  const w0 = v128.load32_splat(weight), w1 = v128.load32_splat(weight, 4), w2 = v128.load32_splat(weight, 8);
+  const w3 = v128.load32_splat(weight, 12), w4 = v128.load32_splat(weight, 16), w5 = v128.load32_splat(weight, 20);
+  const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
+  const row = <usize>w << 2;
+  for (let y = 0; y < h; y += 2) {
+    const first = min(y, h - 2), upper = to + <usize>first * row;
+    twoRows(
+      true, w0, w1, w2, w3, w4, w5, w6, w7, w8,
+      rowAt(gradient, first + 2, h, row, zeroRow, 4), rowAt(gradient, first + 1, h, row, zeroRow, 4),
+      rowAt(gradient, first, h, row, zeroRow, 4), rowAt(gradient, first - 1, h, row, zeroRow, 4), w, true, f32x4.splat(0), upper + row, upper,
+    );
+  }
+}
+
+// Stride 2. Nine columns of the source give four results: e(ven), o(dd) and n(ext even) ones are vectors of every other column.
+
+/** The first four columns; in the first vector of a padded row, a zero and three. */
+// @ts-ignore: decorator
+@inline
+function lowOf(place: i32, r: usize): v128 {
+  return (place & FIRST) != 0 ? v128.shuffle<f32>(f32x4.splat(0), v128.load(r, 4), 0, 4, 5, 6) : v128.load(r);
+}
+
+/** Columns 2, 4, 6, 8: the even ones, moved by one. The ninth column of the last vector may be a zero. */
+// @ts-ignore: decorator
+@inline
+function nextOf(place: i32, r: usize, even: v128): v128 {
+  const ninth = (place & LAST) != 0 ? f32x4.splat(0) : v128.load32_splat(r, 32);
+  return v128.shuffle<f32>(even, ninth, 1, 2, 3, 4);
+}
+
+/** Four results of each of two rows with stride 2: rows `r0` to `r2` give those at `to`, `r2` to `r4` those at `other`. */
+// @ts-ignore: decorator
+@inline
+function twoStrided(
+  place: i32, w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128, w8: v128,
+  r0: usize, r1: usize, r2: usize, r3: usize, r4: usize, start: v128, to: usize, other: usize,
+): void {
+  let low = lowOf(place, r0), high = v128.load(r0, 16);
+  let x = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
+  let a = f32x4.mul(w0, x);
+  a = multiplyAdd(a, w1, v128.shuffle<f32>(low, high, 1, 3, 5, 7));
+  a = multiplyAdd(a, w2, nextOf(place, r0, x));
+  low = lowOf(place, r1);
+  high = v128.load(r1, 16);
+  x = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
+  a = multiplyAdd(a, w3, x);
+  a = multiplyAdd(a, w4, v128.shuffle<f32>(low, high, 1, 3, 5, 7));
+  a = multiplyAdd(a, w5, nextOf(place, r1, x));
+  low = lowOf(place, r2);
+  high = v128.load(r2, 16);
+  x = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
+  a = multiplyAdd(a, w6, x);
+  let b = f32x4.mul(w0, x);
+  low = v128.shuffle<f32>(low, high, 1, 3, 5, 7);
+  a = multiplyAdd(a, w7, low);
+  b = multiplyAdd(b, w1, low);
+  x = nextOf(place, r2, x);
+  a = multiplyAdd(a, w8, x);
+  b = multiplyAdd(b, w2, x);
+  v128.store(to, f32x4.add(start, a));
+  low = lowOf(place, r3);
+  high = v128.load(r3, 16);
+  x = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
+  b = multiplyAdd(b, w3, x);
+  b = multiplyAdd(b, w4, v128.shuffle<f32>(low, high, 1, 3, 5, 7));
+  b = multiplyAdd(b, w5, nextOf(place, r3, x));
+  low = lowOf(place, r4);
+  high = v128.load(r4, 16);
+  x = v128.shuffle<f32>(low, high, 0, 2, 4, 6);
+  b = multiplyAdd(b, w6, x);
+  b = multiplyAdd(b, w7, v128.shuffle<f32>(low, high, 1, 3, 5, 7));
+  b = multiplyAdd(b, w8, nextOf(place, r4, x));
+  v128.store(other, f32x4.add(start, b));
+}
+
+/** A plane of ho x wo results of stride 2 from a plane of h x w at `x`; `zeroRow`: w + 8 floats +0. Paddings are 0 or 1. */
+export function stridedPlane(
+  x: usize, h: i32, w: i32, paddingH: i32, paddingW: i32, weight: usize, initial: usize, y: usize, ho: i32, wo: i32, zeroRow: usize,
+): void {
+  const w0 = v128.load32_splat(weight), w1 = v128.load32_splat(weight, 4), w2 = v128.load32_splat(weight, 8);
+  const w3 = v128.load32_splat(weight, 12), w4 = v128.load32_splat(weight, 16), w5 = v128.load32_splat(weight, 20);
+  const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
+  const start = f32x4.add(v128.load32_splat(initial), f32x4.splat(0));
+  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2, last = <usize>(wo - 4) << 2;
+  const padded = paddingW != 0, cut = 2 * wo - paddingW >= w;
+  for (let p = 0; p < ho; p += 2) {
+    const first = min(p, ho - 2), row = 2 * first - paddingH, to = y + <usize>first * yRow, other = to + yRow;
+    let r0 = rowAt(x, row, h, xRow, zeroRow, before), r1 = rowAt(x, row + 1, h, xRow, zeroRow, before);
+    let r2 = rowAt(x, row + 2, h, xRow, zeroRow, before), r3 = rowAt(x, row + 3, h, xRow, zeroRow, before);
+    let r4 = rowAt(x, row + 4, h, xRow, zeroRow, before);
+    if (last == 0 && padded && cut) {
+      twoStrided(BOTH, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, r4, start, to, other);
+      continue;
+    }
+    let at: usize = 0;
+    if (padded) {
+      twoStrided(FIRST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, r4, start, to, other);
+      if (last == 0) continue;
+      at = 16;
+    }
+    for (; at < last; at += 16) {
+      const by = 2 * at;
+      twoStrided(
+        MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + by, r1 + by, r2 + by, r3 + by, r4 + by, start, to + at, other + at,
+      );
+    }
+    const by = 2 * last;
+    if (cut) {
+      twoStrided(LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + by, r1 + by, r2 + by, r3 + by, r4 + by, start, to + last, other + last);
+    } else {
+      twoStrided(
+        MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + by, r1 + by, r2 + by, r3 + by, r4 + by, start, to + last, other + last,
+      );
+    }
+  }
+}
+
+/**
+ * Pixels 2 q to 2 q + 7 of two rows, from positions q to q + 4 of gradY in row `g` and in row `below`: the upper row meets the taps of the middle row of the
+ * filter, the lower one those of the first and the last. `count` pixels are stored; no lower row if `lower` is 0.
+ */
+// @ts-ignore: decorator
+@inline
+function twoPixelRows(
+  place: i32, w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128, w8: v128,
+  g: usize, below: usize, count: i32, upper: usize, lower: usize,
+): void {
+  const zero = f32x4.splat(0), here = v128.load(g);
+  const right = place == LAST ? v128.shuffle<f32>(here, zero, 1, 2, 3, 4) : v128.load(g, 4);
+  let even = multiplyAdd(zero, w4, here), odd = multiplyAdd(multiplyAdd(zero, w3, right), w5, here);
+  storePixels(count, upper, even, odd);
+  if (lower) {
+    const down = v128.load(below);
+    const corner = place == LAST ? v128.shuffle<f32>(down, zero, 1, 2, 3, 4) : v128.load(below, 4);
+    even = multiplyAdd(multiplyAdd(zero, w1, down), w7, here);
+    odd = multiplyAdd(multiplyAdd(zero, w0, corner), w2, down);
+    odd = multiplyAdd(multiplyAdd(odd, w6, right), w8, here);
+    storePixels(count, lower, even, odd);
+  }
+}
+
+/** Even and odd pixels by turns: eight, or seven. */
+// @ts-ignore: decorator
+@inline
+function storePixels(count: i32, to: usize, even: v128, odd: v128): void {
+  v128.store(to, v128.shuffle<f32>(even, odd, 0, 4, 1, 5));
+  const high = v128.shuffle<f32>(even, odd, 2, 6, 3, 7);
+  if (count == 8) v128.store(to, high, 16);
+  else storePart(to + 16, high, 3);
+}
+
+/** The gradient of `stridedPlane` with padding 1: a plane of h x w from a gradient of ho x wo; `zeroRow`: wo + 8 floats +0. */
+export function stridedPixels(gradient: usize, ho: i32, wo: i32, weight: usize, h: i32, w: i32, to: usize, zeroRow: usize): void {
+  const w0 = v128.load32_splat(weight), w1 = v128.load32_splat(weight, 4), w2 = v128.load32_splat(weight, 8);
+  const w3 = v128.load32_splat(weight, 12), w4 = v128.load32_splat(weight, 16), w5 = v128.load32_splat(weight, 20);
+  const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
+  const row = <usize>wo << 2, toRow = <usize>w << 2, last = <usize>(wo - 4) << 2, count = 8 - (w & 1);
+  for (let m = 0; m < ho; m++) {
+    const g = gradient + <usize>m * row, below = m + 1 < ho ? g + row : zeroRow;
+    const upper = to + <usize>(2 * m) * toRow, lower = 2 * m + 1 < h ? upper + toRow : 0;
+    for (let at: usize = 0; at < last; at += 16) {
+      twoPixelRows(
+        MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, g + at, below + at, 8, upper + 2 * at, lower ? lower + 2 * at : 0,
+      );
+    }
+    twoPixelRows(
+      LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, g + last, below + last, count, upper + 2 * last, lower ? lower + 2 * last : 0,
+    );
+  }
+}
