@@ -1,5 +1,6 @@
 // The convolution of lanes.ts over a batch: forward, and backward-data (which is also the forward of a transposed convolution).
 import { KC, STORE, UPDATE } from './tile';
+import { finishLike } from './ending';
 import { intoLanes, fromLanes, LANES, laneRow, PIXEL, spread, TAP } from './lanes';
 import { classBound, listReach, listTapsOf, sourceStep, tapStep } from './reach';
 
@@ -67,12 +68,12 @@ function repeatWeights(from: usize, rows: i32, rowStep: i32, channels: i32, chan
 
 /**
  * Convolves whole batches of `n` images, of which the last may be of FEWEST to eight; returns how many images it did. All weights must be finite.
- * Source: `groups * s` planes of hs x ws an image; result: `groups * r` of h x w. `bias` may be 0.
+ * Source: `groups * s` planes of hs x ws an image; result: `groups * r` of h x w. `bias` and `ending` may be 0.
  */
 export function convolveLanes(
   forward: bool, n: i32, groups: i32, source: usize, s: i32, hs: i32, ws: i32, weight: usize, bias: usize,
   result: usize, r: i32, h: i32, w: i32, kh: i32, kw: i32,
-  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, scratch: usize,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, ending: usize, scratch: usize,
 ): i32 {
   const blocks = blocksOf(s, kh, kw), quads = (r + 3) / 4, filter = kh * kw, taps = s * filter;
   const rowBound = classBound(h, kh, strideH), columnBound = classBound(w, kw, strideW);
@@ -138,6 +139,7 @@ export function convolveLanes(
           let image = result + <usize>done * resultImage + (<usize>((group * r + 4 * quad) * h * w + top * w) << 2);
           for (let channel = 0; channel < channels; channel++) {
             fromLanes(from, images, height * w, image, resultImage);
+            if (ending) finishLike(ending, images, height * w, image, resultImage);
             from += plane;
             image += <usize>(h * w) << 2;
           }

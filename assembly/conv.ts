@@ -8,6 +8,7 @@ import { packTransposed } from './packing';
 import { allFinite } from './lanes';
 import { depthwiseBackwardData, depthwiseForward } from './depthwise';
 import { depthwiseBackwardFilter } from './depthwise-filter';
+import { ENDING_BYTES, finishLike, writeLikeEnding } from './ending';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { NOTHING, product } from './product';
 import { dealImages, shareEnd, shares, shareStart } from './shares';
@@ -101,6 +102,28 @@ export function conv2d_f32_forward(
   x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
   strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32, scratch: usize,
 ): void {
+  forward(
+    x, weight, bias, y, n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups, NOTHING, scratch,
+  );
+}
+
+export function conv2d_fused_f32_forward(
+  x: usize, weight: usize, bias: usize, residual: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32,
+  activation: i32, low: f32, high: f32, scratch: usize,
+): void {
+  const ending = writeLikeEnding(scratch, residual, y, activation, low, high);
+  forward(
+    x, weight, bias, y, n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups,
+    ending, scratch + ENDING_BYTES,
+  );
+}
+
+/** The contract of conv2d_f32_forward, and then the ending. */
+function forward(
+  x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, h: i32, w: i32, o: i32, kh: i32, kw: i32,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, dilationH: i32, dilationW: i32, groups: i32, ending: usize, scratch: usize,
+): void {
   check(c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups);
   const ho = outputs(h, kh, strideH, paddingH, dilationH), wo = outputs(w, kw, strideW, paddingW, dilationW);
   const positions = ho * wo, each = c / groups, rowsEach = o / groups, k = each * kh * kw;
@@ -116,14 +139,14 @@ export function conv2d_f32_forward(
     listTaps(taps, 1, kh, kw, rows, pitch, strideW, dilationH, dilationW);
     depthwiseForward(
       x, weight, bias, y, n, c, cut ? shareStart(c) : 0, cut ? shareEnd(c) : c, h, w, k, ho, wo, strideH, strideW, paddingH, paddingW, rows, pitch,
-      isAdjacent(kh, kw, dilationH, dilationW), taps, taps + floats(k),
+      isAdjacent(kh, kw, dilationH, dilationW), ending, taps, taps + floats(k),
     );
     return;
   }
   if (!cut && suitsLanes(n, groups, each, h, w, rowsEach, ho, wo, kh, kw, strideH, strideW) && allFinite(weight, o * k)) {
     const done = convolveLanes(
       true, n, groups, x, each, h, w, weight, bias, y, rowsEach, ho, wo, kh, kw,
-      strideH, strideW, paddingH, paddingW, dilationH, dilationW, scratch,
+      strideH, strideW, paddingH, paddingW, dilationH, dilationW, ending, scratch,
     );
     x += <usize>(done * c * h * w) << 2;
     y += <usize>(done * o * positions) << 2;
@@ -149,7 +172,7 @@ export function conv2d_f32_forward(
       const first = <usize>(group * rowsEach);
       forwardGroup(
         patches, taps, weight + (first * k << 2), start + (first << 2), y + (first * positions << 2), rowsEach, k, from, end, positions, wo,
-        rowBytes, panel, spare,
+        rowBytes, ending, panel, spare,
       );
       patches += <usize>(each * rows * pitch) << 2;
     }
@@ -161,7 +184,7 @@ export function conv2d_f32_forward(
 /** One image and group: `o` filters of `k` taps over the patches of the positions from `begin` to before `end`. */
 function forwardGroup(
   patches: usize, taps: usize, weight: usize, start: usize, y: usize, o: i32, k: i32, begin: i32, end: i32, positions: i32, wo: i32,
-  rowBytes: usize, panel: usize, spare: usize,
+  rowBytes: usize, ending: usize, panel: usize, spare: usize,
 ): void {
   const direct = o <= DIRECT_ROWS, yRow = <usize>positions << 2, weightRow = <usize>k << 2;
   for (let from = 0; from < k; from += KC) {
@@ -180,6 +203,7 @@ function forwardGroup(
         at += 4 * yRow;
         initial += 16;
       }
+      if (ending && from + steps == k) finishLike(ending, o, width, y + (<usize>q << 2), yRow);
     }
   }
 }
@@ -214,7 +238,7 @@ export function conv2d_f32_backward_data(
   if (!cut && suitsLanes(n, groups, each, ho, wo, rowsEach, h, w, kh, kw, strideH, strideW) && allFinite(weight, groups * filterEach)) {
     const done = convolveLanes(
       false, n, groups, gradY, each, ho, wo, weight, 0, gradX, rowsEach, h, w, kh, kw,
-      strideH, strideW, paddingH, paddingW, dilationH, dilationW, scratch,
+      strideH, strideW, paddingH, paddingW, dilationH, dilationW, NOTHING, scratch,
     );
     gradY += <usize>(done * o * ho * wo) << 2;
     gradX += <usize>(done * c * h * w) << 2;

@@ -1,6 +1,7 @@
 // Depthwise convolution: every channel has one filter of its own. Forward and backward-data take four neighbouring positions of a plane as a vector.
 // The filter gradient: depthwise-filter.ts. Contracts: kernels/conv.ts.
 import { zeros } from './tile';
+import { finishLike } from './ending';
 import { clear, copyPadded } from './image';
 import { spread } from './lanes';
 import { multiplyAdd } from './vector';
@@ -83,7 +84,8 @@ function row(k: i32, taps: usize, weights: usize, from: usize, count: i32, initi
  */
 export function depthwiseForward(
   x: usize, weight: usize, bias: usize, y: usize, n: i32, c: i32, firstChannel: i32, endChannel: i32, h: i32, w: i32, k: i32, ho: i32, wo: i32,
-  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, rows: i32, pitch: i32, adjacent: bool, taps: usize, scratch: usize,
+  strideH: i32, strideW: i32, paddingH: i32, paddingW: i32, rows: i32, pitch: i32, adjacent: bool, ending: usize,
+  taps: usize, scratch: usize,
 ): void {
   const weights = scratch, yRow = <usize>wo << 2, step = <usize>pitch << 2, padded = weights + (<usize>k << 4);
   const dense = adjacent && strideH == 1 && strideW == 1 && paddingH <= 1 && suitsDense(paddingW, w, ho, wo);
@@ -105,6 +107,7 @@ export function depthwiseForward(
           row(k, taps, weights, padded + <usize>(p * strideH) * step, wo, initial, y + <usize>p * yRow);
         }
       }
+      if (ending) finishLike(ending, 1, ho * wo, y, 0);
       y += <usize>ho * yRow;
       x += <usize>(h * w) << 2;
     }

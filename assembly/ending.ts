@@ -1,4 +1,4 @@
-// What follows a matrix product while its result is still in cache: bias, residual, activation. Contract: kernels/gemm.ts. The operations and
+// What follows a product or a convolution while its result is still in cache: bias, residual, activation. Contract: kernels/product.ts. The operations and
 // their order are those of add_bias, add and the element-wise kernels, and so the bits are those of the unfused sequence.
 import { gelu4, sigmoid4, tanh4 } from './math';
 import { loadSome, storeSome } from './vector';
@@ -58,10 +58,26 @@ function finishAll(
 /** Ends `rows` x `columns` elements of C, the first of which is C[i,j] at `c`. */
 export function finish(ending: usize, i: i32, j: i32, rows: i32, columns: i32, c: usize, cRow: usize): void {
   let bias = load<usize>(ending), residual = load<usize>(ending, 4);
-  const residualRow = load<usize>(ending, 8), activation = load<i32>(ending, 12);
-  const low = v128.load32_splat(ending, 16), high = v128.load32_splat(ending, 20);
+  const residualRow = load<usize>(ending, 8);
   if (bias) bias += <usize>j << 2;
   if (residual) residual += <usize>i * residualRow + (<usize>j << 2);
+  finishWith(ending, rows, columns, c, cRow, bias, residual, residualRow);
+}
+
+/** Writes the record of an ending without bias, whose residual lies as the results at `results` do. */
+export function writeLikeEnding(at: usize, residual: usize, results: usize, activation: i32, low: f32, high: f32): usize {
+  return writeEnding(at, 0, residual ? residual - results : 0, residual ? 1 : 0, activation, low, high);
+}
+
+/** As `finish`, for a record of `writeLikeEnding`: elements lie at `c`, rows `cRow` apart. */
+export function finishLike(ending: usize, rows: i32, columns: i32, c: usize, cRow: usize): void {
+  finishWith(ending, rows, columns, c, cRow, 0, load<usize>(ending, 8) ? c + load<usize>(ending, 4) : 0, cRow);
+}
+
+function finishWith(
+  ending: usize, rows: i32, columns: i32, c: usize, cRow: usize, bias: usize, residual: usize, residualRow: usize,
+): void {
+  const activation = load<i32>(ending, 12), low = v128.load32_splat(ending, 16), high = v128.load32_splat(ending, 20);
   if (activation == CLAMP) finishAll(CLAMP, rows, columns, c, cRow, bias, residual, residualRow, low, high);
   else if (activation == TANH) finishAll(TANH, rows, columns, c, cRow, bias, residual, residualRow, low, high);
   else if (activation == SIGMOID) finishAll(SIGMOID, rows, columns, c, cRow, bias, residual, residualRow, low, high);

@@ -11,6 +11,8 @@ import {
 } from './conv-sizes.ts';
 import { anyAlignment, defineKernel, input, of, output, type Round, scratch, size } from './define.ts';
 
+import { activationParameters, clampRule, endingBytes, endProduct } from './product.ts';
+
 export { convolutionOutputs };
 
 type Floats = Float32Array | Float64Array;
@@ -58,6 +60,32 @@ function at(x: Floats, plane: number, h: number, w: number, row: number, column:
   return row < 0 || row >= h || column < 0 || column >= w ? 0 : x[plane + row * w + column]!;
 }
 
+/** The definition of the forward kernels, without an ending. */
+function convolve(round: Round, x: Floats, weight: Floats, bias: Floats, y: Floats, ...given: SizeValues): void {
+  const [n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups] = given;
+  const ho = convolutionOutputs(h, kh, strideH, paddingH, dilationH);
+  const wo = convolutionOutputs(w, kw, strideW, paddingW, dilationW);
+  const [each, outEach] = [c / groups, o / groups];
+  let to = 0;
+  for (let image = 0; image < n; image++)
+    for (let out = 0; out < o; out++)
+      for (let p = 0; p < ho; p++)
+        for (let q = 0; q < wo; q++) {
+          const total = new BlockedSum(round, bias.length === 0 ? 0 : bias[out]!);
+          let tap = out * each * kh * kw;
+          const first = Math.floor(out / outEach) * each;
+          for (let channel = first; channel < first + each; channel++)
+            for (let i = 0; i < kh; i++)
+              for (let j = 0; j < kw; j++) {
+                const plane = (image * c + channel) * h * w;
+                const [row, column] = [p * strideH + i * dilationH - paddingH, q * strideW + j * dilationW - paddingW];
+                total.add(round(weight[tap++]! * at(x, plane, h, w, row, column)));
+              }
+          total.endBlock();
+          y[to++] = total.result;
+        }
+}
+
 /**
  * y[n,o,p,q] = bias[o] + sum over c, i, j of weight[o,c,i,j] * x[n, g + c, p * strideH + i * dilationH - paddingH, q * strideW + j * dilationW -
  * paddingW], with c over the c / groups channels of o's group, which start at channel g.
@@ -94,32 +122,62 @@ export const conv2d_f32_forward = defineKernel({
       `n 0 touches nothing. A tap in the padding contributes weight * 0 (so an infinite weight gives NaN there, as in PyTorch). ${leftOut} ` +
       'No element depends on other images.',
   },
-  reference: (round: Round, x: Floats, weight: Floats, bias: Floats, y: Floats, ...given: SizeValues) => {
-    const [n, c, h, w, o, kh, kw, strideH, strideW, paddingH, paddingW, dilationH, dilationW, groups] = given;
-    const ho = convolutionOutputs(h, kh, strideH, paddingH, dilationH);
-    const wo = convolutionOutputs(w, kw, strideW, paddingW, dilationW);
-    const [each, outEach] = [c / groups, o / groups];
-    let to = 0;
-    for (let image = 0; image < n; image++)
-      for (let out = 0; out < o; out++)
-        for (let p = 0; p < ho; p++)
-          for (let q = 0; q < wo; q++) {
-            const total = new BlockedSum(round, bias.length === 0 ? 0 : bias[out]!);
-            let tap = out * each * kh * kw;
-            const first = Math.floor(out / outEach) * each;
-            for (let channel = first; channel < first + each; channel++)
-              for (let i = 0; i < kh; i++)
-                for (let j = 0; j < kw; j++) {
-                  const plane = (image * c + channel) * h * w;
-                  const [row, column] = [
-                    p * strideH + i * dilationH - paddingH,
-                    q * strideW + j * dilationW - paddingW,
-                  ];
-                  total.add(round(weight[tap++]! * at(x, plane, h, w, row, column)));
-                }
-            total.endBlock();
-            y[to++] = total.result;
-          }
+  reference: convolve,
+});
+
+/**
+ * A convolution and what follows it in one pass: y = activation(conv2d(x, weight) + bias + residual), the results still in cache. The bits are those of the
+ * separate kernels, one after the other.
+ *
+ * Shapes: as in conv2d_f32_forward; residual like y.
+ *
+ * @example
+ * const y = new Float32Array(2);
+ * callArrays(conv2d_fused_f32_forward, {
+ *   x: Float32Array.of(1, -1), weight: Float32Array.of(3), bias: Float32Array.of(1), y, n: 1, c: 1, h: 1, w: 2, o: 1, kh: 1, kw: 1,
+ *   strideH: 1, strideW: 1, paddingH: 0, paddingW: 0, dilationH: 1, dilationW: 1, groups: 1, activation: activations.clamp, low: 0, high: Infinity,
+ * });
+ * y; // => [4, 0]
+ */
+export const conv2d_fused_f32_forward = defineKernel({
+  name: 'conv2d_fused_f32_forward',
+  summary: 'y = activation(conv(x, weight) + bias + residual)',
+  work: convolutionWork,
+  parameters: [
+    input('x', imageLength, '[n, c, h, w]'),
+    input('weight', weightLength, '[o, c / groups, kh, kw]'),
+    { name: 'bias', kind: 'input', type: 'float', length: of('o'), optional: true, doc: '[o]' },
+    { name: 'residual', kind: 'input', type: 'float', length: outputLength, optional: true, doc: '[n, o, ho, wo]' },
+    output('y', outputLength, '[n, o, ho, wo]'),
+    ...sizes,
+    ...activationParameters,
+    scratch(
+      'workspace',
+      (values) => endingBytes + forwardScratch(values),
+      'the ending, tap offsets, one padded image, one panel of patches',
+    ),
+  ],
+  rules: {
+    ...sharedRules,
+    order:
+      `${conv2d_f32_forward.rules.order} Then + residual (rounded), and the activation: the bits of conv2d_f32_forward, add_f32 and the ` +
+      "activation's kernel.",
+    edges: `${conv2d_f32_forward.rules.edges} ${clampRule}`,
+  },
+  reference: (
+    round: Round,
+    x: Floats,
+    weight: Floats,
+    bias: Floats,
+    residual: Floats,
+    y: Floats,
+    ...given: readonly [...SizeValues, activation: number, low: number, high: number]
+  ) => {
+    const values = given.slice(0, sizes.length) as unknown as SizeValues;
+    const [activation, low, high] = given.slice(sizes.length) as [number, number, number];
+    convolve(round, x, weight, bias, y, ...values);
+    const count = outputLength(Object.fromEntries(sizes.map(({ name }, index) => [name, values[index]!])));
+    endProduct(round, [1, count], y, count, new Float32Array(0), residual, count, [activation, low, high]);
   },
 });
 

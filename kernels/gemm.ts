@@ -2,6 +2,7 @@
 import { blockLength } from './blocks.ts';
 import { anyAlignment, defineKernel, input, of, output, type Round, type Sizes, scratch, size } from './define.ts';
 import {
+  endingBytes,
   endingParameters,
   endingRules,
   endProduct,
@@ -229,7 +230,7 @@ export const gemm_fused_f32 = defineKernel({
     c,
     ldc,
     ...endingParameters,
-    scratch('blocks', ({ m, n, k }) => 32 + productScratch(m!, n!, k!), 'packed blocks of A and B'),
+    scratch('blocks', ({ m, n, k }) => endingBytes + productScratch(m!, n!, k!), 'packed blocks of A and B'),
   ],
   rules: { ...productRules, ...endingRules },
   reference: (
@@ -349,7 +350,7 @@ export const gemm_prepacked_f32 = defineKernel({
     c,
     ldc,
     ...endingParameters,
-    scratch('blocks', ({ m, n, k }) => 32 + productScratch(m!, n!, k!), 'packed blocks of A'),
+    scratch('blocks', ({ m, n, k }) => endingBytes + productScratch(m!, n!, k!), 'packed blocks of A'),
   ],
   rules: { ...productRules, ...endingRules },
   reference: (

@@ -100,7 +100,10 @@ export function multiply(
   }
 }
 
-/** What `activation` of `gemm_fused_f32` may be. */
+/** Bytes of the record of an ending. */
+export const endingBytes = 32;
+
+/** What `activation` of the fused kernels may be. */
 export const activations = { none: 0, clamp: 1, tanh: 2, sigmoid: 3, gelu: 4 } as const;
 
 /** The activation of a fused product, as a function. */
@@ -142,6 +145,13 @@ export function endProduct(
   }
 }
 
+/** The parameters of an activation that follows. */
+export const activationParameters = [
+  flag('activation', '0 none, 1 clamp to [low, high] (0 and infinity: ReLU), 2 tanh, 3 sigmoid, 4 GELU; last'),
+  scalar('low', 'lower end of the clamp'),
+  scalar('high', 'upper end of the clamp'),
+] as const;
+
 /** The parameters of what follows a product. */
 export const endingParameters = [
   { ...input('bias', ({ n }) => n!, '[n], added to each row'), optional: true },
@@ -150,16 +160,18 @@ export const endingParameters = [
     optional: true,
   },
   size('ldr', 'elements from one row of the residual to the next'),
-  flag('activation', '0 none, 1 clamp to [low, high] (0 and infinity: ReLU), 2 tanh, 3 sigmoid, 4 GELU; last'),
-  scalar('low', 'lower end of the clamp'),
-  scalar('high', 'upper end of the clamp'),
+  ...activationParameters,
 ] as const;
+
+/** What a clamp does at the edges. */
+export const clampRule =
+  'The clamp is x = x < low ? low : x, then x > high ? high : x, so NaN passes, and -0 where an end is 0.';
 
 /** The rules of what follows a product. */
 export const endingRules = {
   order: `${productRules.order} Then C[i,j] + bias[j] (rounded) + residual[i,j] (rounded), and the activation: the bits of add_bias_f32, add_f32 and the activation's kernel.`,
   aliasing: 'c overlaps no other buffer.',
-  edges: `${productRules.edges} The ending follows also then. The clamp is x = x < low ? low : x, then x > high ? high : x, so NaN passes, and -0 where an end is 0.`,
+  edges: `${productRules.edges} The ending follows also then. ${clampRule}`,
 };
 
 /** One tile, one panel of sixteen columns by a block of k, and the largest block of A (512 rows by a block of k). */

@@ -56,7 +56,7 @@ const weightLength = (values: Sizes): number => 9 * sizesOf(values).o * sizesOf(
 /** Multiplications of transformed elements: (tile + 2)^2 for tile^2 results. */
 const work = (values: Sizes): number => {
   const { c, tile } = sizesOf(values);
-  return outputLength(values) * c * (1 + 2 / tile) ** 2;
+  return outputLength(values) * c * (1 + 2 / tile) * (1 + 2 / tile);
 };
 
 const quads = (count: number): number => 4 * Math.ceil(count / 4);

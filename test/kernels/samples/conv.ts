@@ -144,9 +144,24 @@ const numbers = fc
     ),
   }));
 
+const endings = [
+  { activation: 0, low: 0, high: 0 },
+  { activation: 1, low: 0, high: Infinity },
+  { activation: 1, low: -3, high: 6 },
+  { activation: 2, low: 0, high: 0 },
+  { activation: 3, low: 0, high: 0 },
+  { activation: 4, low: 0, high: 0 },
+];
+const fusedGrid = grid.filter((_, index) => index % 2 === 1).map((one, turn) => ({ ...one, ...endings[turn % 6]! }));
+// tanh and sigmoid round: only the others are exact.
+const fusedNumbers = fc
+  .tuple(numbers, fc.constantFrom(...endings.slice(0, 3)))
+  .map(([one, ending]) => ({ ...one, ...ending }));
+
 // At most 8200 products of at most 16, so every sum of whole numbers stays below 2^24.
 export default [
   { kernel: conv.conv2d_f32_forward, grid, numbers, exact: true },
+  { kernel: conv.conv2d_fused_f32_forward, grid: fusedGrid, numbers: fusedNumbers, exact: true },
   { kernel: conv.conv2d_f32_backward_data, grid, numbers, exact: true },
   { kernel: conv.conv2d_f32_backward_filter, grid, numbers, exact: true },
 ] satisfies KernelSamples[];
