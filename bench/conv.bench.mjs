@@ -24,7 +24,7 @@ const other = whats.flatMap((what) => [
 
 /** The direct convolution beside each: "to direct" is the ratio. Flops are counted as if they were direct, so they pass the roofline. */
 const winograd = [4, 2].flatMap((tile) =>
-  ['forward', 'backward-data', 'all'].map((what) => ({
+  [...whats, 'all'].map((what) => ({
     name: `winograd F(${tile}x${tile}) 3x3 64 at 56 ${what === 'all' ? 'forward + backward' : what}`,
     work: { op: 'winograd', what, c: 64, h: 56, o: 64, tile },
     against: { direct: { op: 'conv', what, c: 64, h: 56, o: 64 } },

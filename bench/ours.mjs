@@ -34,12 +34,12 @@ const convolution = ({ n = 1, c, h, o, kernel = 3, stride = 1, padding = 1, grou
 
 const gradients = { forward: 'y', 'backward-data': 'gradX', 'backward-filter': 'gradWeight' };
 
-/** Winograd's algorithm has no gradient of the filter: there "all" takes the direct one. Its flops count as if it were direct. */
+/** Winograd's flops count as if it were direct. */
 const conv2d = (family) => (shape) => {
   const { numbers, flops, floats } = convolution(shape);
   const depthwise = shape.groups > 1;
   const whats = shape.what === 'all' ? Object.keys(gradients) : [shape.what];
-  const kernelOf = (what) => `${what === 'backward-filter' ? 'conv2d_f32' : family}_${what.replace('-', '_')}`;
+  const kernelOf = (what) => `${family}_${what.replace('-', '_')}`;
   return {
     calls: whats.map((what) => ({ kernel: kernelOf(what), numbers: { ...numbers, tile: shape.tile } })),
     output: gradients[whats[0]],

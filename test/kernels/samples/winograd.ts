@@ -21,6 +21,9 @@ const grid = [2, 4].flatMap((tile) => [
   call(2, [5, 6, 7], 6, [0, 2], tile),
   call(1, [258, 3, 4], 2, [1, 1], tile), // two blocks of channels
   call(1, [3, 4, 4], 258, [1, 1], tile), // and backwards
+  call(3, [2, 5, 9], 3, [1, 1], tile), // rows of tiles of several images in a block
+  call(2, [1, 9, 131], 2, [1, 0], tile), // a block for each few rows of tiles
+  call(1, [1, 3, 530], 2, [1, 1], tile), // more tiles in a row than a block has
   ...Array.from({ length: 9 }, (_, i) => call(1, [1 + i, 3 + i, 12 - i], 9 - i, [1, 1], tile)), // every cut of tiles and channels
 ]);
 
@@ -39,4 +42,5 @@ const numbers = fc.record({
 export default [
   { kernel: winograd.winograd_conv2d_f32_forward, grid, numbers, exact: false },
   { kernel: winograd.winograd_conv2d_f32_backward_data, grid, numbers, exact: false },
+  { kernel: winograd.winograd_conv2d_f32_backward_filter, grid, numbers, exact: false },
 ] satisfies KernelSamples[];
