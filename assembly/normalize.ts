@@ -1,7 +1,7 @@
 // Layer and batch normalisation with gradients. Contracts and canonical orders: kernels/normalize.ts.
 // Scratch: 128 bytes for the tree of sumRow, then rows, each padded to whole vectors so that only operands need parts.
 import { sumRow, sumSquaredRow, sumTimesNormalRow } from './row';
-import { loadPart, loadSome, storeSome } from './vector';
+import { loadPart, loadSome, storeSome, touch } from './vector';
 
 const TREE_BYTES: usize = 128;
 /** Rows that are added one after the other before the sums are paired, as in reduce.ts. */
@@ -28,30 +28,34 @@ function rstdOf(variance: f32, epsilon: f32): f32 {
 
 // @ts-ignore: decorator
 @inline
-function layerNormAt(scales: bool, shifts: bool, x: usize, weight: usize, bias: usize, y: usize, part: i32, mean: v128, rstd: v128): void {
-  let v = f32x4.mul(f32x4.sub(loadSome(x, part), mean), rstd);
-  if (scales) v = f32x4.mul(v, loadSome(weight, part));
-  if (shifts) v = f32x4.add(v, loadSome(bias, part));
-  storeSome(y, v, part);
+function layerNorm4(scales: bool, shifts: bool, x: v128, weight: v128, bias: v128, mean: v128, rstd: v128): v128 {
+  let v = f32x4.mul(f32x4.sub(x, mean), rstd);
+  if (scales) v = f32x4.mul(v, weight);
+  if (shifts) v = f32x4.add(v, bias);
+  return v;
 }
 
+/** One row. `next`: where the next one will be read. */
 // @ts-ignore: decorator
 @inline
 function layerNormRow(
-  scales: bool, shifts: bool, x: usize, weight: usize, bias: usize, y: usize, columns: i32, mean: v128, rstd: v128,
+  scales: bool, shifts: bool, x: usize, weight: usize, bias: usize, y: usize, columns: i32, mean: v128, rstd: v128, next: usize,
 ): void {
   const end = x + ((<usize>columns) << 2);
-  for (; x + 64 <= end; x += 64, weight += 64, bias += 64, y += 64) {
-    layerNormAt(scales, shifts, x, weight, bias, y, 0, mean, rstd);
-    layerNormAt(scales, shifts, x + 16, weight + 16, bias + 16, y + 16, 0, mean, rstd);
-    layerNormAt(scales, shifts, x + 32, weight + 32, bias + 32, y + 32, 0, mean, rstd);
-    layerNormAt(scales, shifts, x + 48, weight + 48, bias + 48, y + 48, 0, mean, rstd);
+  for (; x + 64 <= end; x += 64, y += 64, next += 64) {
+    touch(next);
+    v128.store(y, layerNorm4(scales, shifts, v128.load(x), scales ? v128.load(weight) : mean, shifts ? v128.load(bias) : mean, mean, rstd));
+    v128.store(y, layerNorm4(scales, shifts, v128.load(x, 16), scales ? v128.load(weight, 16) : mean, shifts ? v128.load(bias, 16) : mean, mean, rstd), 16);
+    v128.store(y, layerNorm4(scales, shifts, v128.load(x, 32), scales ? v128.load(weight, 32) : mean, shifts ? v128.load(bias, 32) : mean, mean, rstd), 32);
+    v128.store(y, layerNorm4(scales, shifts, v128.load(x, 48), scales ? v128.load(weight, 48) : mean, shifts ? v128.load(bias, 48) : mean, mean, rstd), 48);
+    if (scales) weight += 64;
+    if (shifts) bias += 64;
   }
-  for (; x + 16 <= end; x += 16, weight += 16, bias += 16, y += 16) {
-    layerNormAt(scales, shifts, x, weight, bias, y, 0, mean, rstd);
+  for (; x < end; x += 16, weight += 16, bias += 16, y += 16) {
+    const left = <i32>(end - x) >> 2, part = left < 4 ? left : 0;
+    const w = scales ? loadSome(weight, part) : mean, b = shifts ? loadSome(bias, part) : mean;
+    storeSome(y, layerNorm4(scales, shifts, loadSome(x, part), w, b, mean, rstd), part);
   }
-  const part = <i32>(end - x) >> 2;
-  if (part) layerNormAt(scales, shifts, x, weight, bias, y, part, mean, rstd);
 }
 
 export function layer_norm_f32(
@@ -61,9 +65,11 @@ export function layer_norm_f32(
     const m = sumRow(x, columns, scratch) / <f32>columns;
     const r = rstdOf(sumSquaredRow(x, m, columns, scratch) / <f32>columns, epsilon);
     const m4 = f32x4.splat(m), r4 = f32x4.splat(r);
-    // A loop of its own where there are weight and bias, as usual.
-    if (weight && bias) layerNormRow(true, true, x, weight, bias, y, columns, m4, r4);
-    else layerNormRow(weight != 0, bias != 0, x, weight, bias, y, columns, m4, r4);
+    const next = row + 1 < rows ? x + ((<usize>columns) << 2) : x;
+    if (weight && bias) layerNormRow(true, true, x, weight, bias, y, columns, m4, r4, next);
+    else if (weight) layerNormRow(true, false, x, weight, bias, y, columns, m4, r4, next);
+    else if (bias) layerNormRow(false, true, x, weight, bias, y, columns, m4, r4, next);
+    else layerNormRow(false, false, x, weight, bias, y, columns, m4, r4, next);
     if (mean) store<f32>(mean + ((<usize>row) << 2), m);
     if (rstd) store<f32>(rstd + ((<usize>row) << 2), r);
     x += (<usize>columns) << 2;

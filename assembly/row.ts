@@ -1,5 +1,5 @@
 // The sum and the largest of one contiguous row. Canonical order: kernels/row.ts.
-import { loadSome } from './vector';
+import { loadPart } from './vector';
 
 /** Elements of a row that are summed in 16 lanes before the sums are paired. */
 const ROW_BLOCK: i32 = 1024;
@@ -19,14 +19,13 @@ const TIMES_NORMAL: i32 = 3;
 
 // @ts-ignore: decorator
 @inline
-function termAt(kind: i32, x: usize, y: usize, part: i32, m: v128, r: v128): v128 {
-  let v = loadSome(x, part);
+function term(kind: i32, v: v128, y: v128, m: v128, r: v128): v128 {
   if (kind == SQUARED) {
     v = f32x4.sub(v, m);
-    v = f32x4.mul(v, v);
+    return f32x4.mul(v, v);
   }
-  if (kind == PRODUCT) v = f32x4.mul(v, loadSome(y, part));
-  if (kind == TIMES_NORMAL) v = f32x4.mul(v, f32x4.mul(f32x4.sub(loadSome(y, part), m), r));
+  if (kind == PRODUCT) return f32x4.mul(v, y);
+  if (kind == TIMES_NORMAL) return f32x4.mul(v, f32x4.mul(f32x4.sub(y, m), r));
   return v;
 }
 
@@ -37,22 +36,22 @@ function sumBlock(kind: i32, x: usize, y: usize, length: i32, m: v128, r: v128):
   let a = f32x4.splat(0), b = f32x4.splat(0), c = f32x4.splat(0), d = f32x4.splat(0);
   const end = x + ((<usize>length) << 2);
   while (x + 64 <= end) {
-    a = f32x4.add(a, termAt(kind, x, y, 0, m, r));
-    b = f32x4.add(b, termAt(kind, x + 16, y + 16, 0, m, r));
-    c = f32x4.add(c, termAt(kind, x + 32, y + 32, 0, m, r));
-    d = f32x4.add(d, termAt(kind, x + 48, y + 48, 0, m, r));
+    a = f32x4.add(a, term(kind, v128.load(x), kind >= PRODUCT ? v128.load(y) : m, m, r));
+    b = f32x4.add(b, term(kind, v128.load(x, 16), kind >= PRODUCT ? v128.load(y, 16) : m, m, r));
+    c = f32x4.add(c, term(kind, v128.load(x, 32), kind >= PRODUCT ? v128.load(y, 32) : m, m, r));
+    d = f32x4.add(d, term(kind, v128.load(x, 48), kind >= PRODUCT ? v128.load(y, 48) : m, m, r));
     x += 64;
     if (kind >= PRODUCT) y += 64;
   }
   const rest = <i32>(end - x) >> 2;
-  if (rest >= 4) a = f32x4.add(a, termAt(kind, x, y, 0, m, r));
-  if (rest >= 8) b = f32x4.add(b, termAt(kind, x + 16, y + 16, 0, m, r));
-  if (rest >= 12) c = f32x4.add(c, termAt(kind, x + 32, y + 32, 0, m, r));
+  if (rest >= 4) a = f32x4.add(a, term(kind, v128.load(x), kind >= PRODUCT ? v128.load(y) : m, m, r));
+  if (rest >= 8) b = f32x4.add(b, term(kind, v128.load(x, 16), kind >= PRODUCT ? v128.load(y, 16) : m, m, r));
+  if (rest >= 12) c = f32x4.add(c, term(kind, v128.load(x, 32), kind >= PRODUCT ? v128.load(y, 32) : m, m, r));
   const part = rest & 3;
   if (part) {
     const at = (<usize>(rest & 12)) << 2;
     const lanes = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(part));
-    const v = v128.and(termAt(kind, x + at, y + at, part, m, r), lanes);
+    const v = v128.and(term(kind, loadPart(x + at, part), kind >= PRODUCT ? loadPart(y + at, part) : m, m, r), lanes);
     if (rest < 4) a = f32x4.add(a, v);
     else if (rest < 8) b = f32x4.add(b, v);
     else if (rest < 12) c = f32x4.add(c, v);

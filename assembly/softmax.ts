@@ -3,7 +3,7 @@
 import { storeExp16 } from './block';
 import { exp4, log4 } from './math';
 import { maxRow, sumProductRow, sumRow } from './row';
-import { loadPart, storePart } from './vector';
+import { loadPart, storePart, touch } from './vector';
 
 const TREE_BYTES: usize = 128;
 
@@ -20,11 +20,12 @@ function logOf(x: f32): f32 {
   return f32x4.extract_lane(log4(f32x4.splat(x)), 0);
 }
 
-/** y = exp(x - largest) on a row. The number is not handed over as a vector: V8's revectoriser (Node 26) ends the process at such a parameter. */
-function storeExpRow(x: usize, y: usize, largest: f32, columns: i32): void {
+/** y = exp(x - largest) on a row; `next` is where the next one will be read. The number is not handed over as a vector: V8's revectoriser (Node 26) ends the process at such a parameter. */
+function storeExpRow(x: usize, y: usize, largest: f32, columns: i32, next: usize): void {
   const shift = f32x4.splat(largest);
   const end = x + ((<usize>columns) << 2);
-  for (; x + 64 <= end; x += 64, y += 64) {
+  for (; x + 64 <= end; x += 64, y += 64, next += 64) {
+    touch(next);
     const a = f32x4.sub(v128.load(x), shift), b = f32x4.sub(v128.load(x, 16), shift);
     const c = f32x4.sub(v128.load(x, 32), shift), d = f32x4.sub(v128.load(x, 48), shift);
     storeExp16(y, a, b, c, d);
@@ -38,6 +39,14 @@ function storeExpRow(x: usize, y: usize, largest: f32, columns: i32): void {
 function divideRow(y: usize, total: f32, columns: i32): void {
   const divisor = f32x4.splat(total);
   const end = y + ((<usize>columns) << 2);
+  for (; y + 64 <= end; y += 64) {
+    const a = f32x4.div(v128.load(y), divisor), b = f32x4.div(v128.load(y, 16), divisor);
+    const c = f32x4.div(v128.load(y, 32), divisor), d = f32x4.div(v128.load(y, 48), divisor);
+    v128.store(y, a);
+    v128.store(y, b, 16);
+    v128.store(y, c, 32);
+    v128.store(y, d, 48);
+  }
   for (; y + 16 <= end; y += 16) v128.store(y, f32x4.div(v128.load(y), divisor));
   const part = <i32>(end - y) >> 2;
   if (part) storePart(y, f32x4.div(loadPart(y, part), divisor), part);
@@ -47,7 +56,7 @@ export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch
   if (columns == 0) return;
   const rowBytes = (<usize>columns) << 2;
   for (let row = 0; row < rows; row++) {
-    storeExpRow(x, y, f32x4.extract_lane(shiftOf(x, columns), 0), columns);
+    storeExpRow(x, y, f32x4.extract_lane(shiftOf(x, columns), 0), columns, row + 1 < rows ? x + rowBytes : x);
     divideRow(y, sumRow(y, columns, scratch), columns);
     x += rowBytes;
     y += rowBytes;
@@ -79,7 +88,7 @@ export function log_softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scr
   const exps = scratch + TREE_BYTES;
   for (let row = 0; row < rows; row++) {
     const shift = shiftOf(x, columns);
-    storeExpRow(x, exps, f32x4.extract_lane(shift, 0), columns);
+    storeExpRow(x, exps, f32x4.extract_lane(shift, 0), columns, row + 1 < rows ? x + rowBytes : x);
     const logSum = f32x4.splat(logOf(sumRow(exps, columns, scratch)));
     let at: usize = 0;
     for (; at < whole; at += 16) v128.store(y + at, f32x4.sub(f32x4.sub(v128.load(x + at), shift), logSum));
@@ -160,7 +169,7 @@ export function cross_entropy_f32(
       const shift = shiftOf(logits, columns);
       // Read before the exponentials, which may replace the logits.
       const chosen = inside ? load<f32>(logits + ((<usize>target) << 2)) - f32x4.extract_lane(shift, 0) : <f32>NaN;
-      storeExpRow(logits, probabilities, f32x4.extract_lane(shift, 0), columns);
+      storeExpRow(logits, probabilities, f32x4.extract_lane(shift, 0), columns, row + 1 < rows ? logits + rowBytes : logits);
       const total = sumRow(probabilities, columns, scratch);
       divideRow(probabilities, total, columns);
       loss = logOf(total) - chosen;

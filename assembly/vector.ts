@@ -40,3 +40,13 @@ export function storeSome(pointer: usize, x: v128, part: i32): void {
 export function multiplyAdd(sum: v128, x: v128, y: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(x, y, sum) : f32x4.add(sum, f32x4.mul(x, y));
 }
+
+/**
+ * Asks for the line of memory at `pointer`, which will be read soon: a load whose result is not used. It may trap, so no compiler leaves it out.
+ * WebAssembly has no prefetch, and processors' own stops at the end of a page.
+ */
+// @ts-ignore: decorator
+@inline
+export function touch(pointer: usize): void {
+  load<i32>(pointer);
+}
