@@ -64,6 +64,50 @@ function poolPairs(x: usize, y: usize, indices: usize, w: i32, firstIndex: i32, 
   }
 }
 
+/** Every other of eight floats at `at`; `short`: of seven, because the eighth may lie outside. */
+// @ts-ignore: decorator
+@inline
+function everyOther(short: bool, at: usize): v128 {
+  const a = v128.load(at);
+  return short ? i32x4.shuffle(a, v128.load(at, 12), 0, 2, 5, 7) : i32x4.shuffle(a, v128.load(at, 16), 0, 2, 4, 6);
+}
+
+/**
+ * Four neighbouring windows that lie inside the rows, `stride` (1 or 2) columns apart, the first from column `left` on. Each row has a best of its own,
+ * which then wins or loses against those above: so rows need not wait for one another.
+ */
+// @ts-ignore: decorator
+@inline
+function fourWindows(
+  stride: i32, short: bool, x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize,
+): void {
+  const one = i32x4.splat(1), columns = stride == 1 ? i32x4(0, 1, 2, 3) : i32x4(0, 2, 4, 6);
+  let best = f32x4.splat(-Infinity), index = best;
+  let from = x + ((<usize>(firstRow * w + left)) << 2);
+  for (let row = firstRow; row < endRow; row++) {
+    let candidate = i32x4.add(i32x4.splat(row * w + left), columns), at = from;
+    let rowBest = stride == 1 ? v128.load(at) : everyOther(short, at), rowIndex = candidate;
+    for (let k = 1; k < kw; k++) {
+      at += 4;
+      candidate = i32x4.add(candidate, one);
+      const v = stride == 1 ? v128.load(at) : everyOther(short, at), wins = better(rowBest, v);
+      rowBest = v128.bitselect(v, rowBest, wins);
+      rowIndex = v128.bitselect(candidate, rowIndex, wins);
+    }
+    if (row == firstRow) {
+      best = rowBest;
+      index = rowIndex;
+    } else {
+      const wins = better(best, rowBest);
+      best = v128.bitselect(rowBest, best, wins);
+      index = v128.bitselect(rowIndex, index, wins);
+    }
+    from += (<usize>w) << 2;
+  }
+  v128.store(y, best);
+  v128.store(indices, index);
+}
+
 export function max_pool2d_f32(
   x: usize, y: usize, indices: usize, planes: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
 ): void {
@@ -74,10 +118,16 @@ export function max_pool2d_f32(
       if (inPairs) {
         poolPairs(x + ((<usize>(2 * oy * w)) << 2), y, indices, w, 2 * oy * w, wo);
       } else {
-        const top = oy * strideH - paddingH;
-        const firstRow = max(0, top), endRow = min(h, top + kh);
-        for (let ox = 0; ox < wo; ox++) {
-          const left = ox * strideW - paddingW;
+        const top = oy * strideH - paddingH, firstRow = max(0, top), endRow = min(h, top + kh);
+        for (let ox = 0; ox < wo; ) {
+          const left = ox * strideW - paddingW, at = (<usize>ox) << 2;
+          if (strideW <= 2 && firstRow < endRow && left >= 0 && ox + 4 <= wo && left + 3 * strideW + kw <= w) {
+            if (strideW == 1) fourWindows(1, false, x, w, firstRow, endRow, left, kw, y + at, indices + at);
+            else if (left + 7 + kw <= w) fourWindows(2, false, x, w, firstRow, endRow, left, kw, y + at, indices + at);
+            else fourWindows(2, true, x, w, firstRow, endRow, left, kw, y + at, indices + at);
+            ox += 4;
+            continue;
+          }
           const firstColumn = max(0, left), endColumn = min(w, left + kw);
           let best: f32 = -Infinity;
           let index = firstRow < endRow && firstColumn < endColumn ? firstRow * w + firstColumn : -1;
@@ -90,9 +140,9 @@ export function max_pool2d_f32(
               }
             }
           }
-          const at = (<usize>ox) << 2;
           store<f32>(y + at, best);
           store<i32>(indices + at, index);
+          ox++;
         }
       }
       y += (<usize>wo) << 2;
@@ -146,8 +196,7 @@ export function avg_pool2d_f32(
             const from = x + ((<usize>(row * w + left)) << 2);
             for (let k = 0; k < kw; k++) {
               const at = from + ((<usize>k) << 2);
-              const a = v128.load(at);
-              sum = f32x4.add(sum, strideW == 1 ? a : i32x4.shuffle(a, v128.load(at, 12), 0, 2, 5, 7));
+              sum = f32x4.add(sum, strideW == 1 ? v128.load(at) : everyOther(true, at));
             }
           }
           const count = kw * (countIncludePad ? kh : max(0, endRow - firstRow));
