@@ -69,6 +69,7 @@ export function convTranspose2d(
       { bias: bias.shape, channels },
     );
   }
-  const y = apply(conv2dBackwardDataOp, [x, weight], { x: to, weight: filter, stride, padding, dilation, groups });
+  const sizes = { x: to, weight: filter, stride, padding, dilation, groups, winograd: 0 } as const;
+  const y = apply(conv2dBackwardDataOp, [x, weight], sizes);
   return bias === undefined ? y : add(y, reshape(bias, [channels, 1, 1]));
 }

@@ -1,9 +1,11 @@
 /** @file Convolution over images, NCHW, and its two gradients, which are convolutions of one another. */
 
 import * as convKernels from '../../kernels/conv.ts';
+import type { Kernel } from '../../kernels/define.ts';
+import * as winogradKernels from '../../kernels/winograd.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { formatShape, type Shape } from '../shape.ts';
-import type { Op } from '../tensor/graph.ts';
+import type { Op, Operand } from '../tensor/graph.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { apply, defineOp } from './define.ts';
 import { sum } from './reduce.ts';
@@ -17,10 +19,12 @@ export interface Window {
   readonly padding: readonly [number, number];
 }
 
-/** Steps of a convolution's window, the distance of its taps, and its groups of channels. */
+/** Steps of a convolution's window, the distance of its taps, its groups of channels, and how it is computed. */
 export interface ConvWindow extends Window {
   readonly dilation: readonly [number, number];
   readonly groups: number;
+  /** Rows and columns of Winograd's tiles; 0: directly. */
+  readonly winograd: 0 | 2 | 4;
 }
 
 /** Options of `conv2d`. */
@@ -33,6 +37,13 @@ export interface Conv2dOptions {
   readonly dilation?: Pair;
   /** Groups of channels that do not see each other; divides both numbers of channels; default 1. */
   readonly groups?: number;
+  /**
+   * Computes a 3x3 convolution with stride 1 (dilation 1, one group, padding up to 2), and its gradients, by Winograd's minimal filtering in tiles of
+   * 2x2 or 4x4 results, with 2.25 or 4 times fewer multiplications: faster from some 16 channels on (3x3, 64 channels: 1.7 and 2.5 times). As
+   * reproducible as the direct way, but with other bits and a larger error: in units of 2^-24 of the sum of absolute products, on normal data at
+   * most 2 and 35 instead of 2. Default: directly.
+   */
+  readonly winograd?: 2 | 4;
 }
 
 /** Both numbers of a pair, checked to be whole and at least `least`. */
@@ -82,14 +93,41 @@ export interface ConvSizes extends ConvWindow {
 }
 
 // Written out: spreading an object into a literal cost a new hidden class each time, 360 bytes a step until V8's next full collection.
-function sizesOf(x: Tensor, weight: Tensor, { stride, padding, dilation, groups }: ConvWindow): ConvSizes {
-  return { x: x.shape, weight: weight.shape, stride, padding, dilation, groups };
+function sizesOf(x: Tensor, weight: Tensor, { stride, padding, dilation, groups, winograd }: ConvWindow): ConvSizes {
+  return { x: x.shape, weight: weight.shape, stride, padding, dilation, groups, winograd };
 }
 
-/** The numbers that all three kernels take behind their buffers. */
-function sizeValues({ x, weight, stride, padding, dilation, groups }: ConvSizes): number[] {
-  const images = [x[0]!, x[1]!, x[2]!, x[3]!, weight[0]!, weight[2]!, weight[3]!];
-  return [...images, ...stride, ...padding, ...dilation, groups];
+/** The kernels of a convolution and of its gradients, directly and by Winograd: they take the same buffers. */
+const kernels = {
+  forward: [convKernels.conv2d_f32_forward, winogradKernels.winograd_conv2d_f32_forward],
+  data: [convKernels.conv2d_f32_backward_data, winogradKernels.winograd_conv2d_f32_backward_data],
+  filter: [convKernels.conv2d_f32_backward_filter, winogradKernels.winograd_conv2d_f32_backward_filter],
+} as const;
+
+/** Runs one of them on its buffers. */
+function runConvolution(
+  run: (kernel: Kernel, values: readonly Operand[]) => void,
+  [direct, winograd]: (typeof kernels)[keyof typeof kernels],
+  buffers: readonly Operand[],
+  sizes: ConvSizes,
+): void {
+  const { x, weight, stride, padding, dilation, groups } = sizes;
+  const images = [x[0]!, x[1]!, x[2]!, x[3]!, weight[0]!];
+  if (sizes.winograd === 0) {
+    run(direct, [...buffers, ...images, weight[2]!, weight[3]!, ...stride, ...padding, ...dilation, groups]);
+  } else run(winograd, [...buffers, ...images, ...padding, sizes.winograd]);
+}
+
+/** Winograd's way is for some convolutions only. */
+function checkWinograd(weight: Shape, { stride, padding, dilation, groups, winograd }: ConvWindow): void {
+  if (winograd === 0) return;
+  const isSmall = weight[2] === 3 && weight[3] === 3 && Math.max(...padding) <= 2;
+  if ((winograd === 2 || winograd === 4) && isSmall && Math.max(...stride, ...dilation, groups) === 1) return;
+  throw new ArgumentError(
+    `conv2d: winograd must be 2 or 4, for 3x3 filters with stride 1, dilation 1, one group and padding up to 2, got ${winograd} for ` +
+      `${weight[2]}x${weight[3]}, stride ${stride}, dilation ${dilation}, ${groups} groups, padding ${padding}. Leave it out.`,
+    { winograd, weight, stride, padding, dilation, groups },
+  );
 }
 
 /** The kernels have no sums over nothing. */
@@ -103,7 +141,8 @@ function checkNotEmpty(x: Shape, weight: Shape): void {
 
 export const conv2dOp: Op<ConvWindow> = defineOp({
   name: 'conv2d',
-  shape: ([x, weight, bias], { stride, padding, dilation, groups }) => {
+  shape: ([x, weight, bias], window) => {
+    const { stride, padding, dilation, groups } = window;
     if (x.length !== 4 || weight.length !== 4 || x[1] !== weight[1]! * groups || weight[0]! % groups !== 0) {
       throw new ShapeError(
         `conv2d: x must be [N, C, H, W] and weight [O, C / groups, kH, kW] with groups dividing O, got ${formatShape(x)}, ` +
@@ -112,6 +151,7 @@ export const conv2dOp: Op<ConvWindow> = defineOp({
       );
     }
     checkNotEmpty(x, weight);
+    checkWinograd(weight, window);
     if (bias !== undefined && (bias.length !== 1 || bias[0] !== weight[0])) {
       throw new ShapeError(
         `conv2d: bias must be [O], got ${formatShape(bias)} for weight ${formatShape(weight)}. Check the bias.`,
@@ -130,8 +170,8 @@ export const conv2dOp: Op<ConvWindow> = defineOp({
   },
   forward: ({ run, inputs, attributes, output }) => {
     const [x, weight, bias] = inputs;
-    const sizes = sizeValues(sizesOf(x, weight, attributes));
-    run(convKernels.conv2d_f32_forward, [x, weight, inputs.length === 3 ? bias : undefined, output, ...sizes]);
+    const buffers = [x, weight, inputs.length === 3 ? bias : undefined, output];
+    runConvolution(run, kernels.forward, buffers, sizesOf(x, weight, attributes));
   },
   saves: [0, 1],
   backward: ({ saved: [x, weight], attributes, needs }, gradient) => {
@@ -149,7 +189,7 @@ export const conv2dBackwardDataOp: Op<ConvSizes> = defineOp({
   name: 'conv2dBackwardData',
   shape: (_, { x }) => x,
   forward: ({ run, inputs: [gradient, weight], attributes, output }) =>
-    run(convKernels.conv2d_f32_backward_data, [gradient, weight, output, ...sizeValues(attributes)]),
+    runConvolution(run, kernels.data, [gradient, weight, output], attributes),
   saves: [0, 1],
   backward: ({ saved: [gradient, weight], attributes, needs }, outer) => [
     needs[0] ? apply(conv2dOp, [outer, weight], windowOf(attributes)) : undefined,
@@ -162,7 +202,7 @@ export const conv2dBackwardFilterOp: Op<ConvSizes> = defineOp({
   name: 'conv2dBackwardFilter',
   shape: (_, { weight }) => weight,
   forward: ({ run, inputs: [x, gradient], attributes, output }) =>
-    run(convKernels.conv2d_f32_backward_filter, [x, gradient, output, ...sizeValues(attributes)]),
+    runConvolution(run, kernels.filter, [x, gradient, output], attributes),
   saves: [0, 1],
   backward: ({ saved: [x, gradient], attributes, needs }, outer) => [
     needs[0] ? apply(conv2dBackwardDataOp, [gradient, outer], attributes) : undefined,
@@ -170,8 +210,8 @@ export const conv2dBackwardFilterOp: Op<ConvSizes> = defineOp({
   ],
 });
 
-function windowOf({ stride, padding, dilation, groups }: ConvWindow): ConvWindow {
-  return { stride, padding, dilation, groups };
+function windowOf({ stride, padding, dilation, groups, winograd }: ConvWindow): ConvWindow {
+  return { stride, padding, dilation, groups, winograd };
 }
 
 /**
@@ -180,7 +220,8 @@ function windowOf({ stride, padding, dilation, groups }: ConvWindow): ConvWindow
  * Shapes: x [N, C, H, W], weight [O, C / groups, kH, kW], bias [O] -> [N, O, Ho, Wo], Ho = floor((H + 2 padding - dilation (kH - 1) - 1) /
  * stride) + 1. With `groups` = C each channel has filters of its own (a depthwise convolution).
  *
- * @throws ShapeError if channels differ or the window does not fit; @throws ArgumentError for a stride, dilation or groups below 1.
+ * @throws ShapeError if channels differ or the window does not fit; @throws ArgumentError for a stride, dilation or groups below 1, or `winograd` where it
+ * does not apply.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
  * @example
  * const weight = randn([6, 1, 5, 5]);
@@ -192,6 +233,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2d
     padding: pair('conv2d', 'padding', options.padding ?? 0, 0),
     dilation: pair('conv2d', 'dilation', options.dilation ?? 1, 1),
     groups: groupCount('conv2d', options.groups ?? 1),
+    winograd: options.winograd ?? (0 as const),
   };
   return apply(conv2dOp, bias === undefined ? [x, weight] : [x, weight, bias], window);
 }

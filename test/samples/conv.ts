@@ -91,6 +91,7 @@ const attributes = ({ x, w, stride, padding, dilation, groups }: Case) => ({
   padding,
   dilation,
   groups,
+  winograd: 0 as const,
 });
 
 export const conv: Record<string, OpSamples> = {
@@ -132,6 +133,21 @@ export const conv: Record<string, OpSamples> = {
       {
         name: 'dilation 0',
         call: () => c.conv2d(ones([1, 1, 2, 2]), ones([1, 1, 1, 1]), undefined, { dilation: [1, 0] }),
+        code: 'ARGUMENT',
+      },
+      {
+        name: 'Winograd with another stride',
+        call: () => c.conv2d(ones([1, 1, 5, 5]), ones([1, 1, 3, 3]), undefined, { stride: [1, 2], winograd: 2 }),
+        code: 'ARGUMENT',
+      },
+      {
+        name: 'Winograd with another filter',
+        call: () => c.conv2d(ones([1, 1, 5, 5]), ones([1, 1, 3, 2]), undefined, { winograd: 4 }),
+        code: 'ARGUMENT',
+      },
+      {
+        name: 'Winograd in other tiles',
+        call: () => c.conv2d(ones([1, 1, 5, 5]), ones([1, 1, 3, 3]), undefined, { winograd: 6 as 4 }),
         code: 'ARGUMENT',
       },
       { name: 'no channels', call: () => c.conv2d(ones([1, 0, 2, 2]), ones([1, 0, 1, 1])), code: 'SHAPE' },
