@@ -13,7 +13,7 @@ export default defineConfig({
       { find: '#platform', replacement: path('./src/platform/node.ts') },
       { find: /^shoal$/, replacement: path('./dist/src/index.js') },
       { find: /^shoal\/kernels$/, replacement: path('./dist/kernels/index.js') },
-      { find: /^shoal\/(.+)$/, replacement: path('./dist/src/') + '$1/index.js' },
+      { find: /^shoal\/(.+)$/, replacement: `${path('./dist/src/')}$1/index.js` },
     ],
   },
   server: { deps: { external: [/\/dist\//] } },

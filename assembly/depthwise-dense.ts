@@ -78,18 +78,31 @@ function twoRows(
   mirrored: bool, w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128, w8: v128,
   r0: usize, r1: usize, r2: usize, r3: usize, wo: i32, padded: bool, start: v128, to: usize, other: usize,
 ): void {
-  const last = <usize>(wo - 4) << 2;
-  let at: usize = 0;
+  // Pointers move on instead of being added up: each vector would need six sums, and the processor has too few registers for all.
+  let left = wo;
   if (padded) {
     twoVectors(mirrored, FIRST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, start, to, other);
-    at = 16;
+    left -= 4;
+    r0 += 16;
+    r1 += 16;
+    r2 += 16;
+    r3 += 16;
+    to += 16;
+    other += 16;
   }
-  for (; at < last; at += 16) {
-    twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + at, r1 + at, r2 + at, r3 + at, start, to + at, other + at);
+  for (; left > 4; left -= 4) {
+    twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, start, to, other);
+    r0 += 16;
+    r1 += 16;
+    r2 += 16;
+    r3 += 16;
+    to += 16;
+    other += 16;
   }
   // The last vector starts earlier, and computes some results again.
-  if (padded) twoVectors(mirrored, LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + last, r1 + last, r2 + last, r3 + last, start, to + last, other + last);
-  else twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + last, r1 + last, r2 + last, r3 + last, start, to + last, other + last);
+  const back = <usize>(4 - left) << 2;
+  if (padded) twoVectors(mirrored, LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 - back, r1 - back, r2 - back, r3 - back, start, to - back, other - back);
+  else twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 - back, r1 - back, r2 - back, r3 - back, start, to - back, other - back);
 }
 
 /** Row `y` of a plane of `h` rows at `x`, less `before` bytes; outside the plane, zeros. */
@@ -206,35 +219,50 @@ export function stridedPlane(
   const w3 = v128.load32_splat(weight, 12), w4 = v128.load32_splat(weight, 16), w5 = v128.load32_splat(weight, 20);
   const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
   const start = f32x4.add(v128.load32_splat(initial), f32x4.splat(0));
-  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2, last = <usize>(wo - 4) << 2;
+  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2;
   const padded = paddingW != 0, cut = 2 * wo - paddingW >= w;
   for (let p = 0; p < ho; p += 2) {
     const first = min(p, ho - 2), row = 2 * first - paddingH, to = y + <usize>first * yRow, other = to + yRow;
     let r0 = rowAt(x, row, h, xRow, zeroRow, before), r1 = rowAt(x, row + 1, h, xRow, zeroRow, before);
     let r2 = rowAt(x, row + 2, h, xRow, zeroRow, before), r3 = rowAt(x, row + 3, h, xRow, zeroRow, before);
     let r4 = rowAt(x, row + 4, h, xRow, zeroRow, before);
-    if (last == 0 && padded && cut) {
+    if (wo == 4 && padded && cut) {
       twoStrided(BOTH, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, r4, start, to, other);
       continue;
     }
-    let at: usize = 0;
+    // Pointers move on instead of being added up: each vector would need seven sums, and the processor has too few registers for all.
+    let left = wo, here = to, below = other;
     if (padded) {
-      twoStrided(FIRST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, r4, start, to, other);
-      if (last == 0) continue;
-      at = 16;
+      twoStrided(FIRST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, r4, start, here, below);
+      left -= 4;
+      r0 += 32;
+      r1 += 32;
+      r2 += 32;
+      r3 += 32;
+      r4 += 32;
+      here += 16;
+      below += 16;
     }
-    for (; at < last; at += 16) {
-      const by = 2 * at;
-      twoStrided(
-        MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + by, r1 + by, r2 + by, r3 + by, r4 + by, start, to + at, other + at,
-      );
+    for (; left > 4; left -= 4) {
+      twoStrided(MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, r4, start, here, below);
+      r0 += 32;
+      r1 += 32;
+      r2 += 32;
+      r3 += 32;
+      r4 += 32;
+      here += 16;
+      below += 16;
     }
-    const by = 2 * last;
+    if (left == 0) continue;
+    // The last vector starts earlier, and computes some results again.
+    const back = <usize>(4 - left) << 2, by = 2 * back;
     if (cut) {
-      twoStrided(LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + by, r1 + by, r2 + by, r3 + by, r4 + by, start, to + last, other + last);
+      twoStrided(
+        LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 - by, r1 - by, r2 - by, r3 - by, r4 - by, start, here - back, below - back,
+      );
     } else {
       twoStrided(
-        MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 + by, r1 + by, r2 + by, r3 + by, r4 + by, start, to + last, other + last,
+        MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 - by, r1 - by, r2 - by, r3 - by, r4 - by, start, here - back, below - back,
       );
     }
   }

@@ -67,10 +67,10 @@ const blockTiles = 64;
 /** Rows of tiles in a block. */
 const rowsOfBlock = (across: number): number => Math.max(1, Math.floor(blockTiles / across));
 
-/** What assembly/winograd.ts lays out for results of h x w: transforms of `filters` filters and of `planes` planes, strips, and the products' own. */
+/** What assembly/winograd.ts lays out for results of `w` columns: transforms of `filters` filters and of `planes` planes, strips, and the products' own. */
 function scratchBytes(
   m: number,
-  [h, w]: readonly [number, number],
+  w: number,
   filters: number,
   planes: number,
   strips: number,
@@ -93,19 +93,19 @@ function outputPlane({ h, w, paddingH, paddingW }: WinogradSizes): [number, numb
 
 function forwardScratch(values: Sizes): number {
   const s = sizesOf(values);
-  return scratchBytes(s.tile, outputPlane(s), s.o * quads(s.c), s.c + s.o, 1, (tiles) =>
+  return scratchBytes(s.tile, outputPlane(s)[1], s.o * quads(s.c), s.c + s.o, 1, (tiles) =>
     productScratch(s.o, tiles, s.c),
   );
 }
 
 function dataScratch(values: Sizes): number {
-  const { c, h, w, o, tile } = sizesOf(values);
-  return scratchBytes(tile, [h, w], c * quads(o), c + o, 1, (tiles) => productScratch(c, tiles, o));
+  const { c, w, o, tile } = sizesOf(values);
+  return scratchBytes(tile, w, c * quads(o), c + o, 1, (tiles) => productScratch(c, tiles, o));
 }
 
 function filterScratch(values: Sizes): number {
   const s = sizesOf(values);
-  return scratchBytes(s.tile, outputPlane(s), s.o * quads(s.c), s.c + s.o, 2, (tiles) =>
+  return scratchBytes(s.tile, outputPlane(s)[1], s.o * quads(s.c), s.c + s.o, 2, (tiles) =>
     productScratch(s.o, s.c, tiles),
   );
 }
