@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { checkTargets, hasTarget, printCheck } from './check.mjs';
 import { describeMachine } from './machine.mjs';
-import { createPeers, peerNames } from './peers/index.mjs';
+import { createPeers, peerNames, usualPeers } from './peers/index.mjs';
 import { isWide } from './roofline.mjs';
 import { runRows } from './suite.mjs';
 
@@ -40,7 +40,7 @@ function fail(message) {
 
 const seconds = Number(values.seconds);
 if (!(seconds > 0)) fail(`--seconds must be a number > 0, got ${values.seconds}. Try --seconds 10.`);
-const wanted = values.peers === undefined ? peerNames : values.peers.split(',').filter((name) => name !== 'none');
+const wanted = values.peers === undefined ? usualPeers : values.peers.split(',').filter((name) => name !== 'none');
 for (const name of wanted) {
   if (!peerNames.includes(name)) fail(`--peers must be some of ${peerNames.join(', ')}, got ${name}. Or say none.`);
 }

@@ -29,16 +29,23 @@ const openers = {
     return (await import('./ort.mjs')).open('onnxruntime-node');
   },
   pytorch: async () => (await import('./pytorch.mjs')).open(),
+  /** Held to vectors of 256 bits, to see what is left of a difference at one width: no target speaks of it, and it runs only if it is asked for. */
+  'pytorch-avx2': async () => {
+    const env = { ATEN_CPU_CAPABILITY: 'avx2', MKL_ENABLE_INSTRUCTIONS: 'AVX2', ONEDNN_MAX_CPU_ISA: 'AVX2' };
+    return (await import('./pytorch.mjs')).open({ name: 'pytorch-avx2', env });
+  },
 };
 
+/** All of them, and those that take part if nobody says which. */
 export const peerNames = Object.keys(openers);
+export const usualPeers = peerNames.filter((name) => name !== 'pytorch-avx2');
 
 /**
  * Opens peers on first use and keeps them.
  *
  * @param {readonly string[]} wanted names of the peers to use
  */
-export function createPeers(wanted = peerNames) {
+export function createPeers(wanted = usualPeers) {
   const opened = new Map();
   const open = (name) => {
     if (!opened.has(name)) {

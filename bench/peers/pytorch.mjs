@@ -15,10 +15,11 @@ function findPython() {
   throw new Error('no python3 with torch and numpy');
 }
 
-export async function open() {
+/** @param {{ env?: Record<string, string> }} options `env`: set for the process */
+export async function open({ name = 'pytorch', env = {} } = {}) {
   const python = findPython();
   const script = fileURLToPath(new URL('pytorch.py', import.meta.url));
-  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const answer = async () => {
     const { done, value } = await lines.next();
@@ -39,7 +40,7 @@ export async function open() {
     if (opened.unsupported) return undefined;
     const run = async (repeats) => (await ask({ run: id, repeats })).ms;
     return {
-      runner: { name: 'pytorch', run },
+      runner: { name, run },
       digest: opened.digest ? () => opened.digest : undefined,
       close: () => ask({ close: id }),
     };

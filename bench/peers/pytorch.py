@@ -5,8 +5,8 @@
     {"run": 1, "repeats": 10}                                            ->  {"ms": elapsed, as measured here}
     {"close": 1}                                                         ->  {}
 
-Needs torch and numpy; on Debian: apt-get install python3-torch libopenblas0-pthread (without the latter its matrix product is the unoptimised
-reference BLAS). Where there are several ways to call an operation, each is tried at the start and the fastest is kept.
+Needs torch and numpy, in the Python that $PYTHON names or in python3: pip install torch numpy (a wheel, with MKL); or on Debian apt-get install
+python3-torch libopenblas0-pthread (without the latter its matrix product is the unoptimised reference BLAS). Where there are several ways to call an operation, each is tried at the start and the fastest is kept.
 """
 import ctypes
 import json
@@ -39,6 +39,10 @@ class Blas:
 
     def __init__(self):
         self.name, self.set_threads = "its own BLAS", None
+        if torch.backends.mkl.is_available():
+            # Linked into the wheels; `torch.set_num_threads` reaches it. The OpenBLAS that then lies in memory is numpy's.
+            self.name = "MKL " + torch.__config__.show().split("Math Kernel Library Version ")[-1].split("-")[0]
+            return
         try:
             maps = Path("/proc/self/maps").read_text()
         except OSError:
