@@ -21,27 +21,45 @@ function put(at: usize, step: usize, i: i32, value: v128): void {
   v128.store(at + <usize>i * step, value);
 }
 
-/** The factors of the transforms, each repeated over a vector: V8 makes a constant anew at each use, in three instructions, and loads it in one. */
+/** The factors of the transforms: V8 makes a constant anew at each use, in three instructions, and loads it in one. */
 const factors: usize = memory.data<f32>([
-  2, 2, 2, 2, 4, 4, 4, 4, 5, 5, 5, 5, 8, 8, 8, 8, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25,
-  <f32>(1.0 / 6.0), <f32>(1.0 / 6.0), <f32>(1.0 / 6.0), <f32>(1.0 / 6.0), <f32>(-1.0 / 6.0), <f32>(-1.0 / 6.0), <f32>(-1.0 / 6.0), <f32>(-1.0 / 6.0),
-  <f32>(1.0 / 12.0), <f32>(1.0 / 12.0), <f32>(1.0 / 12.0), <f32>(1.0 / 12.0), <f32>(1.0 / 24.0), <f32>(1.0 / 24.0), <f32>(1.0 / 24.0), <f32>(1.0 / 24.0),
+  2, 4, 5, 8, 0.5, 0.25, <f32>(1.0 / 6.0), <f32>(-1.0 / 6.0), <f32>(1.0 / 12.0), <f32>(1.0 / 24.0),
 ], 16);
 const TWO: usize = 0;
-const FOUR: usize = 16;
-const FIVE: usize = 32;
-const EIGHT: usize = 48;
-const HALF: usize = 64;
-const QUARTER: usize = 80;
-const SIXTH: usize = 96;
-const MINUS_SIXTH: usize = 112;
-const TWELFTH: usize = 128;
-const TWENTY_FOURTH: usize = 144;
+const FOUR: usize = 4;
+const FIVE: usize = 8;
+const EIGHT: usize = 12;
+const HALF: usize = 16;
+const QUARTER: usize = 20;
+const SIXTH: usize = 24;
+const MINUS_SIXTH: usize = 28;
+const TWELFTH: usize = 32;
+const TWENTY_FOURTH: usize = 36;
 
 // @ts-ignore: decorator
 @inline
-function times(factor: usize, x: v128): v128 {
-  return f32x4.mul(v128.load(factors + factor), x);
+function factor(which: usize): v128 {
+  return v128.load32_splat(factors + which);
+}
+
+// @ts-ignore: decorator
+@inline
+function times(which: usize, x: v128): v128 {
+  return f32x4.mul(factor(which), x);
+}
+
+/** 4 x - 5 y + z. */
+// @ts-ignore: decorator
+@inline
+function outer(four: v128, five: v128, x: v128, y: v128, z: v128): v128 {
+  return f32x4.add(f32x4.sub(f32x4.mul(four, x), f32x4.mul(five, y)), z);
+}
+
+/** x - 4 y. */
+// @ts-ignore: decorator
+@inline
+function inner(four: v128, x: v128, y: v128): v128 {
+  return f32x4.sub(x, f32x4.mul(four, y));
 }
 
 /** One dimension of a tile of the image, m + 2 elements. May be in place. */
@@ -56,15 +74,15 @@ function transformImage(m: i32, from: usize, step: usize, to: usize, toStep: usi
     put(to, toStep, 3, f32x4.sub(d1, d3));
     return;
   }
-  const d4 = get(from, step, 4), d5 = get(from, step, 5);
-  put(to, toStep, 0, f32x4.add(f32x4.sub(times(FOUR, d0), times(FIVE, d2)), d4));
-  const p = f32x4.sub(d4, times(FOUR, d2)), q = f32x4.sub(d3, times(FOUR, d1));
+  const d4 = get(from, step, 4), d5 = get(from, step, 5), two = factor(TWO), four = factor(FOUR), five = factor(FIVE);
+  put(to, toStep, 0, f32x4.add(f32x4.sub(f32x4.mul(four, d0), f32x4.mul(five, d2)), d4));
+  const d14 = f32x4.mul(four, d1), p = f32x4.sub(d4, f32x4.mul(four, d2)), q = f32x4.sub(d3, d14);
   put(to, toStep, 1, f32x4.add(p, q));
   put(to, toStep, 2, f32x4.sub(p, q));
-  const r = f32x4.sub(d4, d2), s = times(TWO, f32x4.sub(d3, d1));
+  const r = f32x4.sub(d4, d2), s = f32x4.mul(two, f32x4.sub(d3, d1));
   put(to, toStep, 3, f32x4.add(r, s));
   put(to, toStep, 4, f32x4.sub(r, s));
-  put(to, toStep, 5, f32x4.add(f32x4.sub(times(FOUR, d1), times(FIVE, d3)), d5));
+  put(to, toStep, 5, f32x4.add(f32x4.sub(d14, f32x4.mul(five, d3)), d5));
 }
 
 /** One dimension of a filter: three elements become m + 2. */
@@ -101,12 +119,12 @@ function transformResult(m: i32, from: usize, step: usize, to: usize, toStep: us
     put(to, toStep, 1, f32x4.sub(d12, m3));
     return;
   }
-  const m4 = get(from, step, 4), m5 = get(from, step, 5);
+  const m4 = get(from, step, 4), m5 = get(from, step, 5), two = factor(TWO), four = factor(FOUR), eight = factor(EIGHT);
   const s34 = f32x4.add(m3, m4), d34 = f32x4.sub(m3, m4);
   put(to, toStep, 0, f32x4.add(f32x4.add(m0, s12), s34));
-  put(to, toStep, 1, f32x4.add(d12, times(TWO, d34)));
-  put(to, toStep, 2, f32x4.add(s12, times(FOUR, s34)));
-  put(to, toStep, 3, f32x4.add(f32x4.add(d12, times(EIGHT, d34)), m5));
+  put(to, toStep, 1, f32x4.add(d12, f32x4.mul(two, d34)));
+  put(to, toStep, 2, f32x4.add(s12, f32x4.mul(four, s34)));
+  put(to, toStep, 3, f32x4.add(f32x4.add(d12, f32x4.mul(eight, d34)), m5));
 }
 
 /**
@@ -144,12 +162,12 @@ function transformGradient(m: i32, from: usize, step: usize, to: usize, toStep: 
     put(to, toStep, 3, f32x4.neg(y1));
     return;
   }
-  const y2 = get(from, step, 2), y3 = get(from, step, 3);
+  const y2 = get(from, step, 2), y3 = get(from, step, 3), two = factor(TWO), four = factor(FOUR), eight = factor(EIGHT);
   const even = f32x4.add(y0, y2), odd = f32x4.add(y1, y3);
   put(to, toStep, 0, y0);
   put(to, toStep, 1, f32x4.add(even, odd));
   put(to, toStep, 2, f32x4.sub(even, odd));
-  const even4 = f32x4.add(y0, times(FOUR, y2)), odd8 = f32x4.add(times(TWO, y1), times(EIGHT, y3));
+  const even4 = f32x4.add(y0, f32x4.mul(four, y2)), odd8 = f32x4.add(f32x4.mul(two, y1), f32x4.mul(eight, y3));
   put(to, toStep, 3, f32x4.add(even4, odd8));
   put(to, toStep, 4, f32x4.sub(even4, odd8));
   put(to, toStep, 5, y3);
@@ -245,27 +263,25 @@ function fourFrom(tile: i32, across: i32): i32 {
 export function transformImageRow(
   m: i32, plane: usize, h: i32, w: i32, top: i32, left: i32, across: i32, strip: usize, to: usize, element: usize, work: usize,
 ): void {
-  if (m == 2) imageRow(2, plane, h, w, top, left, across, strip, to, element, work);
-  else imageRow(4, plane, h, w, top, left, across, strip, to, element, work);
+  copyStrip(plane, h, w, top, m + 2, left, strip, stripPitch(m, across));
+  if (m == 2) imageRow(2, across, strip, to, element, work);
+  else imageRow(4, across, strip, to, element, work);
 }
 
 // @ts-ignore: decorator
 @inline
-function imageRow(
-  m: i32, plane: usize, h: i32, w: i32, top: i32, left: i32, across: i32, strip: usize, to: usize, element: usize, work: usize,
-): void {
-  const size = m + 2, pitch = stripPitch(m, across), column = <usize>size << 4;
-  copyStrip(plane, h, w, top, size, left, strip, pitch);
+function imageRow(m: i32, across: i32, strip: usize, to: usize, element: usize, work: usize): void {
+  const size = m + 2, column = <usize>size << 4, pitch = <usize>stripPitch(m, across) << 2;
   for (let first = 0; first < across; first += 4) {
-    const four = fourFrom(first, across);
-    let from = strip + (<usize>(four * m) << 2);
+    const tile = fourFrom(first, across);
+    let from = strip + (<usize>(tile * m) << 2);
     for (let i = 0; i < size; i++) {
       gatherRow(m, true, from, work + <usize>i * column);
-      from += <usize>pitch << 2;
+      from += pitch;
     }
     for (let j = 0; j < size; j++) transformImage(m, work + (<usize>j << 4), column, work + (<usize>j << 4), column);
     for (let i = 0; i < size; i++) {
-      transformImage(m, work + <usize>i * column, 16, to + (<usize>four << 2) + <usize>(i * size) * element, element);
+      transformImage(m, work + <usize>i * column, 16, to + (<usize>tile << 2) + <usize>(i * size) * element, element);
     }
   }
 }
@@ -274,27 +290,25 @@ function imageRow(
 export function transformGradientRow(
   m: i32, plane: usize, h: i32, w: i32, top: i32, across: i32, strip: usize, to: usize, element: usize, work: usize,
 ): void {
-  if (m == 2) gradientRow(2, plane, h, w, top, across, strip, to, element, work);
-  else gradientRow(4, plane, h, w, top, across, strip, to, element, work);
+  copyStrip(plane, h, w, top, m, 0, strip, stripPitch(m, across));
+  if (m == 2) gradientRow(2, across, strip, to, element, work);
+  else gradientRow(4, across, strip, to, element, work);
 }
 
 // @ts-ignore: decorator
 @inline
-function gradientRow(
-  m: i32, plane: usize, h: i32, w: i32, top: i32, across: i32, strip: usize, to: usize, element: usize, work: usize,
-): void {
-  const size = m + 2, pitch = stripPitch(m, across), small = <usize>m << 4, tall = work + 36 * 16;
-  copyStrip(plane, h, w, top, m, 0, strip, pitch);
+function gradientRow(m: i32, across: i32, strip: usize, to: usize, element: usize, work: usize): void {
+  const size = m + 2, small = <usize>m << 4, tall = work + 36 * 16, pitch = <usize>stripPitch(m, across) << 2;
   for (let first = 0; first < across; first += 4) {
-    const four = fourFrom(first, across);
-    let from = strip + (<usize>(four * m) << 2);
+    const tile = fourFrom(first, across);
+    let from = strip + (<usize>(tile * m) << 2);
     for (let i = 0; i < m; i++) {
       gatherRow(m, false, from, work + <usize>i * small);
-      from += <usize>pitch << 2;
+      from += pitch;
     }
     for (let j = 0; j < m; j++) transformGradient(m, work + (<usize>j << 4), small, tall + (<usize>j << 4), small);
     for (let i = 0; i < size; i++) {
-      transformGradient(m, tall + <usize>i * small, 16, to + (<usize>four << 2) + <usize>(i * size) * element, element);
+      transformGradient(m, tall + <usize>i * small, 16, to + (<usize>tile << 2) + <usize>(i * size) * element, element);
     }
   }
 }
@@ -310,30 +324,36 @@ export function transformResultRow(
 // @ts-ignore: decorator
 @inline
 function resultRow(m: i32, from: usize, element: usize, bias: f32, across: i32, to: usize, h: i32, w: i32, top: i32, work: usize): void {
-  const size = m + 2, small = work + 36 * 16, start = f32x4.splat(bias), rows = min(m, h - top);
+  const size = m + 2, column = <usize>size << 4, small = work + 36 * 16, rows = min(m, h - top);
   for (let first = 0; first < across; first += 4) {
-    const four = fourFrom(first, across), at = from + (<usize>four << 2), left = four * m;
+    const tile = fourFrom(first, across), at = from + (<usize>tile << 2), left = tile * m;
     for (let j = 0; j < size; j++) {
-      transformResult(m, at + <usize>j * element, <usize>size * element, work + (<usize>j << 4), <usize>size << 4);
+      transformResult(m, at + <usize>j * element, <usize>size * element, work + (<usize>j << 4), column);
     }
     for (let i = 0; i < rows; i++) {
-      transformResult(m, work + (<usize>(i * size) << 4), 16, small, 16);
-      const row = to + (<usize>((top + i) * w + left) << 2);
-      if (m == 2) {
-        const even = f32x4.add(start, v128.load(small)), odd = f32x4.add(start, v128.load(small, 16));
-        storeWithin(row, v128.shuffle<f32>(even, odd, 0, 4, 1, 5), w - left);
-        storeWithin(row + 16, v128.shuffle<f32>(even, odd, 2, 6, 3, 7), w - left - 4);
-      } else {
-        storeTransposed(
-          f32x4.add(start, v128.load(small)), f32x4.add(start, v128.load(small, 16)), f32x4.add(start, v128.load(small, 32)),
-          f32x4.add(start, v128.load(small, 48)), small,
-        );
-        for (let tile = 0; tile < 4; tile++) {
-          storeWithin(row + (<usize>tile << 4), v128.load(small + (<usize>tile << 4)), w - left - 4 * tile);
-        }
-      }
+      transformResult(m, work + <usize>i * column, 16, small, 16);
+      spread(m, small, bias, to + (<usize>((top + i) * w + left) << 2), w - left);
     }
   }
+}
+
+/** One row of results of four tiles, side by side in `m` vectors at `from`, plus the bias, to the first `room` columns at `to`. */
+// @ts-ignore: decorator
+@inline
+function spread(m: i32, from: usize, bias: f32, to: usize, room: i32): void {
+  const start = f32x4.splat(bias), a = f32x4.add(start, v128.load(from)), b = f32x4.add(start, v128.load(from, 16));
+  if (m == 2) {
+    storeWithin(to, v128.shuffle<f32>(a, b, 0, 4, 1, 5), room);
+    storeWithin(to + 16, v128.shuffle<f32>(a, b, 2, 6, 3, 7), room - 4);
+    return;
+  }
+  const c = f32x4.add(start, v128.load(from, 32)), d = f32x4.add(start, v128.load(from, 48));
+  if (room >= 16) {
+    storeTransposed(a, b, c, d, to);
+    return;
+  }
+  storeTransposed(a, b, c, d, from);
+  for (let tile = 0; tile < 4; tile++) storeWithin(to + (<usize>tile << 4), v128.load(from + (<usize>tile << 4)), room - 4 * tile);
 }
 
 /** Stores the lanes before column `room`. */
