@@ -255,7 +255,7 @@ export function stridedPlane(
     }
     if (left == 0) continue;
     // The last vector starts earlier, and computes some results again.
-    const back = <usize>(4 - left) << 2, by = 2 * back;
+    const back = <usize>(4 - left) << 2, by: usize = 2 * back;
     if (cut) {
       twoStrided(
         LAST, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 - by, r1 - by, r2 - by, r3 - by, r4 - by, start, here - back, below - back,

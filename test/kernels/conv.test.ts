@@ -266,7 +266,9 @@ describe('conv2d_f32', () => {
       data.weight.with(0, Infinity),
       data.weight.map((value) => (value > 0 ? 0 : -0)),
     ]) {
-      const arrays = { ...data, weight, y: data.gradY.slice(), gradX: data.x.slice(), gradWeight: weight.slice() };
+      const ending = { residual: data.gradY.slice(), activation: 1, low: 0, high: 6 };
+      const outputs = { y: data.gradY.slice(), gradX: data.x.slice(), gradWeight: weight.slice() };
+      const arrays = { ...data, weight, ...outputs, ...ending };
       for (const { kernel } of samples) {
         const given: Readonly<Record<string, KernelArray | number>> = { ...s, ...arrays };
         const values = passedParameters(kernel).map(({ name }) => given[name]!);
