@@ -11,4 +11,9 @@ export const rows = [
     against: { '1 thread': gemm(n) },
   })),
   { name: 'conv 3x3 64 at 56 2 threads', work: conv({ threads: 2 }), against: { '1 thread': conv() } },
+  {
+    name: 'conv 3x3 64 at 56, 1 image, 2 threads',
+    work: conv({ n: 1, threads: 2 }),
+    against: { '1 thread': conv({ n: 1 }) },
+  },
 ];
