@@ -100,6 +100,24 @@ describe.each([...ops.values()].map((op) => [op.name, op] as const))('%s', (name
         gradcheck(sample.call, tensorsOf(valuesOf(sample), 'float64'));
       });
 
+      it('has in float32, where the kernels run, the gradient of float64', () => {
+        // The same numbers in both: floats. A gradient is a sum of at most as many terms as the largest operand has elements; a term is a product of
+        // an incoming gradient (weights below 1.25), inputs or a result, each rounded a few times on its way (16, with those of the function).
+        const single = tensorsOf(valuesOf(sample), 'float32');
+        const double = tensorsOf(
+          single.map((x) => nd(x.shape, Float64Array.from(x.toTypedArray()))),
+          'float64',
+        );
+        const terms = Math.max(...single.map(({ size }) => size), sample.call(...single).size);
+        const most = (list: readonly ArrayLike<number>[]): number =>
+          list.reduce((found, values) => Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), found), 1);
+        const expected = gradientsOf(sample, double, false);
+        const largest = most(expected.filter((values) => values !== undefined)) * most(double.map((x) => x.toTypedArray()));
+        gradientsOf(sample, single, false).forEach((gradient, i) => {
+          expectClose(gradient ?? [], expected[i] ?? [], 0, 16 * (1 + terms) * 2 ** -24 * 1.25 * largest);
+        });
+      });
+
       it('has the second derivatives of finite differences', () => {
         gradgradcheck(sample.call, tensorsOf(valuesOf(sample), 'float64'));
       });
