@@ -1,12 +1,6 @@
 // Max-pooling and average-pooling of planes. Contracts: kernels/pool.ts.
 import { sumRow } from './row';
 
-// @ts-ignore: decorator
-@inline
-function better(best: v128, x: v128): v128 {
-  return v128.or(f32x4.lt(best, x), f32x4.ne(x, x));
-}
-
 /** Windows along one dimension. */
 // @ts-ignore: decorator
 @inline
@@ -15,134 +9,159 @@ function windows(size: i32, kernel: i32, stride: i32, padding: i32): i32 {
   return room < 0 ? 0 : room / stride + 1;
 }
 
-/** 2x2 windows with stride 2 and no padding: four outputs at a time from two rows of eight. */
-function poolPairs(x: usize, y: usize, indices: usize, w: i32, firstIndex: i32, outputs: i32): void {
-  const rowBytes = (<usize>w) << 2;
-  let even = i32x4.add(i32x4.splat(firstIndex), i32x4(0, 2, 4, 6));
-  const one = i32x4.splat(1), row = i32x4.splat(w), step = i32x4.splat(8);
-  let i = 0;
-  for (; i + 4 <= outputs; i += 4) {
-    const a = v128.load(x), b = v128.load(x, 16), c = v128.load(x + rowBytes), d = v128.load(x + rowBytes, 16);
-    let best = f32x4.splat(-Infinity);
-    let index = even;
-    let v = i32x4.shuffle(a, b, 0, 2, 4, 6);
-    best = v128.bitselect(v, best, better(best, v));
-    v = i32x4.shuffle(a, b, 1, 3, 5, 7);
-    let wins = better(best, v);
-    best = v128.bitselect(v, best, wins);
-    index = v128.bitselect(i32x4.add(even, one), index, wins);
-    v = i32x4.shuffle(c, d, 0, 2, 4, 6);
-    wins = better(best, v);
-    best = v128.bitselect(v, best, wins);
-    index = v128.bitselect(i32x4.add(even, row), index, wins);
-    v = i32x4.shuffle(c, d, 1, 3, 5, 7);
-    wins = better(best, v);
-    best = v128.bitselect(v, best, wins);
-    index = v128.bitselect(i32x4.add(i32x4.add(even, row), one), index, wins);
-    v128.store(y, best);
-    v128.store(indices, index);
-    even = i32x4.add(even, step);
-    x += 32;
-    y += 16;
-    indices += 16;
+/** Whether a sum of all that windows hold says that a NaN may be among it. (It is NaN, too, if infinities of both signs are.) */
+// @ts-ignore: decorator
+@inline
+function mayHoldNaN(sum: v128): bool {
+  return v128.any_true(f32x4.ne(sum, sum));
+}
+
+/** One window, element by element as the contract says: at borders, and where NaN must win. The window is cut to the plane. */
+function oneWindow(x: usize, w: i32, firstRow: i32, endRow: i32, firstColumn: i32, endColumn: i32, y: usize, indices: usize): void {
+  let best: f32 = -Infinity;
+  let index = firstRow < endRow && firstColumn < endColumn ? firstRow * w + firstColumn : -1;
+  for (let row = firstRow; row < endRow; row++) {
+    for (let column = firstColumn; column < endColumn; column++) {
+      const v = load<f32>(x + ((<usize>(row * w + column)) << 2));
+      if (v > best || v != v) {
+        best = v;
+        index = row * w + column;
+      }
+    }
   }
-  let column = firstIndex + i * 2;
-  for (; i < outputs; i++) {
-    let best: f32 = -Infinity;
-    let index = column;
-    const a = load<f32>(x), b = load<f32>(x, 4), c = load<f32>(x + rowBytes), d = load<f32>(x + rowBytes, 4);
-    if (a > best || a != a) best = a;
-    if (b > best || b != b) { best = b; index = column + 1; }
-    if (c > best || c != c) { best = c; index = column + w; }
-    if (d > best || d != d) { best = d; index = column + w + 1; }
-    store<f32>(y, best);
-    store<i32>(indices, index);
-    column += 2;
-    x += 8;
-    y += 4;
-    indices += 4;
+  store<f32>(y, best);
+  store<i32>(indices, index);
+}
+
+/** A row of 2x2 windows with stride 2 and no padding, from rows `top` and `top + 1`: four at a time, the last four perhaps for the second time. */
+function poolPairs(x: usize, w: i32, top: i32, y: usize, indices: usize, outputs: i32): void {
+  const start = x + ((<usize>(top * w)) << 2), rowBytes = (<usize>w) << 2, columns = i32x4(0, 2, 4, 6), below = i32x4.splat(w);
+  for (let i = 0; i < outputs; ) {
+    const at = start + ((<usize>i) << 3), to = (<usize>i) << 2;
+    const a = v128.load(at), b = v128.load(at, 16), c = v128.load(at + rowBytes), d = v128.load(at + rowBytes, 16);
+    const v0 = i32x4.shuffle(a, b, 0, 2, 4, 6), v1 = i32x4.shuffle(a, b, 1, 3, 5, 7);
+    const v2 = i32x4.shuffle(c, d, 0, 2, 4, 6), v3 = i32x4.shuffle(c, d, 1, 3, 5, 7);
+    if (mayHoldNaN(f32x4.add(f32x4.add(v0, v1), f32x4.add(v2, v3)))) {
+      for (let k = i; k < i + 4; k++) {
+        const offset = (<usize>k) << 2;
+        oneWindow(x, w, top, top + 2, 2 * k, 2 * k + 2, y + offset, indices + offset);
+      }
+    } else {
+      // A mask is -1: taking it away moves on by one column.
+      const first = i32x4.add(i32x4.splat(top * w + 2 * i), columns);
+      const bestAbove = f32x4.pmax(v0, v1), indexAbove = i32x4.sub(first, f32x4.lt(v0, v1));
+      const bestBelow = f32x4.pmax(v2, v3), indexBelow = i32x4.sub(i32x4.add(first, below), f32x4.lt(v2, v3));
+      v128.store(y + to, f32x4.pmax(bestAbove, bestBelow));
+      v128.store(indices + to, v128.bitselect(indexBelow, indexAbove, f32x4.lt(bestAbove, bestBelow)));
+    }
+    i = i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
   }
 }
 
-/** Every other of eight floats at `at`; `short`: of seven, because the eighth may lie outside. */
+/** Four floats `stride` (1 or 2) apart, from `at` on; nothing beyond the last of them is read. */
 // @ts-ignore: decorator
 @inline
-function everyOther(short: bool, at: usize): v128 {
+function neighbours(stride: i32, at: usize): v128 {
   const a = v128.load(at);
-  return short ? i32x4.shuffle(a, v128.load(at, 12), 0, 2, 5, 7) : i32x4.shuffle(a, v128.load(at, 16), 0, 2, 4, 6);
+  return stride == 1 ? a : i32x4.shuffle(a, v128.load(at, 12), 0, 2, 5, 7);
+}
+
+/** The first window that begins inside the row. */
+// @ts-ignore: decorator
+@inline
+function firstInside(outputs: i32, stride: i32, padding: i32): i32 {
+  return min(outputs, (padding + stride - 1) / stride);
+}
+
+/** The end of those that end inside it; not before `first`. */
+// @ts-ignore: decorator
+@inline
+function endInside(first: i32, outputs: i32, stride: i32, padding: i32, kernel: i32, size: i32): i32 {
+  const room = size + padding - kernel;
+  return room < 0 ? first : max(first, min(outputs, room / stride + 1));
 }
 
 /**
- * Four neighbouring windows that lie inside the rows, `stride` (1 or 2) columns apart, the first from column `left` on. Each row has a best of its own,
- * which then wins or loses against those above: so rows need not wait for one another.
+ * `outputs` >= 4 neighbouring windows inside the row, `stride` (1 or 2) columns apart, the first from column `left` on: four at a time, the last four
+ * perhaps for the second time. Each row has a best of its own, which then wins or loses against those above: so rows need not wait for one another.
  */
 // @ts-ignore: decorator
 @inline
-function fourWindows(
-  stride: i32, short: bool, x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize,
-): void {
-  const one = i32x4.splat(1), columns = stride == 1 ? i32x4(0, 1, 2, 3) : i32x4(0, 2, 4, 6);
-  let best = f32x4.splat(-Infinity), index = best;
-  let from = x + ((<usize>(firstRow * w + left)) << 2);
-  for (let row = firstRow; row < endRow; row++) {
-    let candidate = i32x4.add(i32x4.splat(row * w + left), columns), at = from;
-    let rowBest = stride == 1 ? v128.load(at) : everyOther(short, at), rowIndex = candidate;
-    for (let k = 1; k < kw; k++) {
-      at += 4;
-      candidate = i32x4.add(candidate, one);
-      const v = stride == 1 ? v128.load(at) : everyOther(short, at), wins = better(rowBest, v);
-      rowBest = v128.bitselect(v, rowBest, wins);
-      rowIndex = v128.bitselect(candidate, rowIndex, wins);
+function insideWindows(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize, outputs: i32): void {
+  const rowBytes = (<usize>w) << 2, rowStep = i32x4.splat(w), columns = stride == 1 ? i32x4(0, 1, 2, 3) : i32x4(0, 2, 4, 6);
+  for (let i = 0; i < outputs; ) {
+    const column = left + i * stride;
+    let at = x + ((<usize>(firstRow * w + column)) << 2);
+    let first = i32x4.add(i32x4.splat(firstRow * w + column), columns);
+    let best = f32x4.splat(-Infinity), index = first, sum = f32x4.splat(0);
+    for (let row = firstRow; row < endRow; row++) {
+      let rowBest = neighbours(stride, at), rowSum = rowBest;
+      // The place of the row's best, negative as masks are: those of later elements win by being less.
+      let place = i32x4.splat(0), k = 1;
+      if (kw >= 3) {
+        const v1 = neighbours(stride, at + 4), v2 = neighbours(stride, at + 8), pair = f32x4.pmax(rowBest, v1);
+        const third = f32x4.lt(pair, v2);
+        place = i32x4.min_s(f32x4.lt(rowBest, v1), i32x4.add(third, third));
+        rowBest = f32x4.pmax(pair, v2);
+        rowSum = f32x4.add(rowSum, f32x4.add(v1, v2));
+        k = 3;
+      }
+      for (; k < kw; k++) {
+        const v = neighbours(stride, at + ((<usize>k) << 2));
+        place = i32x4.min_s(place, v128.and(f32x4.lt(rowBest, v), i32x4.splat(-k)));
+        rowBest = f32x4.pmax(rowBest, v);
+        rowSum = f32x4.add(rowSum, v);
+      }
+      index = v128.bitselect(i32x4.sub(first, place), index, f32x4.lt(best, rowBest));
+      best = f32x4.pmax(best, rowBest);
+      sum = f32x4.add(sum, rowSum);
+      first = i32x4.add(first, rowStep);
+      at += rowBytes;
     }
-    if (row == firstRow) {
-      best = rowBest;
-      index = rowIndex;
+    const to = (<usize>i) << 2;
+    if (mayHoldNaN(sum)) {
+      for (let k = 0; k < 4; k++) {
+        const from = column + k * stride, offset = to + ((<usize>k) << 2);
+        oneWindow(x, w, firstRow, endRow, from, from + kw, y + offset, indices + offset);
+      }
     } else {
-      const wins = better(best, rowBest);
-      best = v128.bitselect(rowBest, best, wins);
-      index = v128.bitselect(rowIndex, index, wins);
+      v128.store(y + to, best);
+      v128.store(indices + to, index);
     }
-    from += (<usize>w) << 2;
+    i = i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
   }
-  v128.store(y, best);
-  v128.store(indices, index);
+}
+
+function neighbouringWindows(x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize, outputs: i32): void {
+  insideWindows(1, x, w, firstRow, endRow, left, kw, y, indices, outputs);
+}
+
+function everyOtherWindow(x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize, outputs: i32): void {
+  insideWindows(2, x, w, firstRow, endRow, left, kw, y, indices, outputs);
 }
 
 export function max_pool2d_f32(
   x: usize, y: usize, indices: usize, planes: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
 ): void {
   const ho = windows(h, kh, strideH, paddingH), wo = windows(w, kw, strideW, paddingW);
-  const inPairs = kh == 2 && kw == 2 && strideH == 2 && strideW == 2 && paddingH == 0 && paddingW == 0;
+  const inside = firstInside(wo, strideW, paddingW), outputs = endInside(inside, wo, strideW, paddingW, kw, w) - inside;
+  const inPairs = kh == 2 && kw == 2 && strideH == 2 && strideW == 2 && paddingH == 0 && paddingW == 0 && wo >= 4;
   for (let plane = 0; plane < planes; plane++) {
     for (let oy = 0; oy < ho; oy++) {
       if (inPairs) {
-        poolPairs(x + ((<usize>(2 * oy * w)) << 2), y, indices, w, 2 * oy * w, wo);
+        poolPairs(x, w, 2 * oy, y, indices, wo);
       } else {
         const top = oy * strideH - paddingH, firstRow = max(0, top), endRow = min(h, top + kh);
         for (let ox = 0; ox < wo; ) {
           const left = ox * strideW - paddingW, at = (<usize>ox) << 2;
-          if (strideW <= 2 && firstRow < endRow && left >= 0 && ox + 4 <= wo && left + 3 * strideW + kw <= w) {
-            if (strideW == 1) fourWindows(1, false, x, w, firstRow, endRow, left, kw, y + at, indices + at);
-            else if (left + 7 + kw <= w) fourWindows(2, false, x, w, firstRow, endRow, left, kw, y + at, indices + at);
-            else fourWindows(2, true, x, w, firstRow, endRow, left, kw, y + at, indices + at);
-            ox += 4;
-            continue;
+          if (ox == inside && outputs >= 4 && strideW <= 2 && firstRow < endRow) {
+            if (strideW == 1) neighbouringWindows(x, w, firstRow, endRow, left, kw, y + at, indices + at, outputs);
+            else everyOtherWindow(x, w, firstRow, endRow, left, kw, y + at, indices + at, outputs);
+            ox += outputs;
+          } else {
+            oneWindow(x, w, firstRow, endRow, max(0, left), min(w, left + kw), y + at, indices + at);
+            ox++;
           }
-          const firstColumn = max(0, left), endColumn = min(w, left + kw);
-          let best: f32 = -Infinity;
-          let index = firstRow < endRow && firstColumn < endColumn ? firstRow * w + firstColumn : -1;
-          for (let row = firstRow; row < endRow; row++) {
-            for (let column = firstColumn; column < endColumn; column++) {
-              const v = load<f32>(x + ((<usize>(row * w + column)) << 2));
-              if (v > best || v != v) {
-                best = v;
-                index = row * w + column;
-              }
-            }
-          }
-          store<f32>(y + at, best);
-          store<i32>(indices + at, index);
-          ox++;
         }
       }
       y += (<usize>wo) << 2;
@@ -178,44 +197,86 @@ function addToRow(x: usize, length: i32, value: f32): void {
   for (; x < end; x += 4) store<f32>(x, load<f32>(x) + value);
 }
 
+/** Averages of `outputs` >= 4 windows as in insideWindows; `count`: what a sum is divided by. */
+// @ts-ignore: decorator
+@inline
+function insideAverages(stride: i32, x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
+  const rowBytes = (<usize>w) << 2;
+  for (let i = 0; i < outputs; ) {
+    let from = x + ((<usize>(i * stride)) << 2), sum = f32x4.splat(0);
+    for (let row = 0; row < rows; row++) {
+      let at = from, k = 1;
+      for (; k < kw; k += 2) {
+        sum = f32x4.add(f32x4.add(sum, neighbours(stride, at)), neighbours(stride, at + 4));
+        at += 8;
+      }
+      if (k == kw) sum = f32x4.add(sum, neighbours(stride, at));
+      from += rowBytes;
+    }
+    v128.store(y + ((<usize>i) << 2), f32x4.div(sum, f32x4.splat(count)));
+    i = i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
+  }
+}
+
+function neighbouringAverages(x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
+  insideAverages(1, x, w, rows, kw, count, y, outputs);
+}
+
+function everyOtherAverage(x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
+  insideAverages(2, x, w, rows, kw, count, y, outputs);
+}
+
 export function avg_pool2d_f32(
   x: usize, y: usize, planes: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
   countIncludePad: i32,
 ): void {
   const ho = windows(h, kh, strideH, paddingH), wo = windows(w, kw, strideW, paddingW);
+  const inside = firstInside(wo, strideW, paddingW), outputs = endInside(inside, wo, strideW, paddingW, kw, w) - inside;
   for (let plane = 0; plane < planes; plane++) {
     for (let oy = 0; oy < ho; oy++) {
       const top = oy * strideH - paddingH;
-      const firstRow = max(0, top), endRow = min(h, top + kh);
+      const firstRow = max(0, top), endRow = min(h, top + kh), rows = max(0, endRow - firstRow);
       for (let ox = 0; ox < wo; ) {
-        const left = ox * strideW - paddingW;
-        // Four windows of whole rows: neighbouring floats, or every other one.
-        if (strideW <= 2 && left >= 0 && ox + 4 <= wo && left + 3 * strideW + kw <= w) {
-          let sum = f32x4.splat(0);
+        const left = ox * strideW - paddingW, to = y + ((<usize>ox) << 2);
+        if (ox == inside && outputs >= 4 && strideW <= 2) {
+          const from = x + ((<usize>(firstRow * w + left)) << 2), count = kw * (countIncludePad ? kh : rows);
+          if (strideW == 1) neighbouringAverages(from, w, rows, kw, <f32>count, to, outputs);
+          else everyOtherAverage(from, w, rows, kw, <f32>count, to, outputs);
+          ox += outputs;
+        } else {
+          const firstColumn = max(0, left), endColumn = min(w, left + kw);
+          let sum: f32 = 0;
           for (let row = firstRow; row < endRow; row++) {
-            const from = x + ((<usize>(row * w + left)) << 2);
-            for (let k = 0; k < kw; k++) {
-              const at = from + ((<usize>k) << 2);
-              sum = f32x4.add(sum, strideW == 1 ? v128.load(at) : everyOther(true, at));
-            }
+            for (let column = firstColumn; column < endColumn; column++) sum += load<f32>(x + ((<usize>(row * w + column)) << 2));
           }
-          const count = kw * (countIncludePad ? kh : max(0, endRow - firstRow));
-          v128.store(y + ((<usize>ox) << 2), f32x4.div(sum, f32x4.splat(<f32>count)));
-          ox += 4;
-          continue;
+          store<f32>(to, sum / <f32>(countIncludePad ? kh * kw : rows * max(0, endColumn - firstColumn)));
+          ox++;
         }
-        const firstColumn = max(0, left), endColumn = min(w, left + kw);
-        let sum: f32 = 0;
-        for (let row = firstRow; row < endRow; row++) {
-          for (let column = firstColumn; column < endColumn; column++) sum += load<f32>(x + ((<usize>(row * w + column)) << 2));
-        }
-        const count = countIncludePad ? kh * kw : max(0, endRow - firstRow) * max(0, endColumn - firstColumn);
-        store<f32>(y + ((<usize>ox) << 2), sum / <f32>count);
-        ox++;
       }
       y += (<usize>wo) << 2;
     }
     x += (<usize>(h * w)) << 2;
+  }
+}
+
+/** Adds each of `count` gradients over `divisor` to two neighbours in each of `rows` rows: windows of two columns that touch. */
+function spreadPairs(gradY: usize, count: i32, divisor: f32, gradX: usize, rows: i32, rowBytes: usize): void {
+  let i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const g = f32x4.div(v128.load(gradY), f32x4.splat(divisor));
+    const low = i32x4.shuffle(g, g, 0, 0, 1, 1), high = i32x4.shuffle(g, g, 2, 2, 3, 3);
+    for (let row = 0, to = gradX; row < rows; row++, to += rowBytes) {
+      v128.store(to, f32x4.add(v128.load(to), low));
+      v128.store(to, f32x4.add(v128.load(to, 16), high), 16);
+    }
+    gradY += 16;
+    gradX += 32;
+  }
+  for (; i < count; i++) {
+    const g = load<f32>(gradY) / divisor;
+    for (let row = 0, to = gradX; row < rows; row++, to += rowBytes) addToRow(to, 2, g);
+    gradY += 4;
+    gradX += 8;
   }
 }
 
@@ -225,6 +286,8 @@ export function avg_pool2d_f32_gradient(
 ): void {
   const ho = windows(h, kh, strideH, paddingH), wo = windows(w, kw, strideW, paddingW);
   const planeBytes = (<usize>(h * w)) << 2;
+  const inside = firstInside(wo, strideW, paddingW);
+  const pairs = kw == 2 && strideW == 2 ? endInside(inside, wo, strideW, paddingW, kw, w) - inside : 0;
   for (let plane = 0; plane < planes; plane++) {
     memory.fill(gradX, 0, planeBytes);
     for (let oy = 0; oy < ho; oy++) {
@@ -232,6 +295,13 @@ export function avg_pool2d_f32_gradient(
       const firstRow = max(0, top), endRow = min(h, top + kh);
       for (let ox = 0; ox < wo; ox++) {
         const left = ox * strideW - paddingW;
+        if (ox == inside && pairs > 0) {
+          const rows = max(0, endRow - firstRow), count = 2 * (countIncludePad ? kh : rows);
+          const to = gradX + ((<usize>(firstRow * w + left)) << 2);
+          spreadPairs(gradY + ((<usize>ox) << 2), pairs, <f32>count, to, rows, (<usize>w) << 2);
+          ox += pairs - 1;
+          continue;
+        }
         const firstColumn = max(0, left), columns = max(0, min(w, left + kw) - firstColumn);
         const count = countIncludePad ? kh * kw : max(0, endRow - firstRow) * columns;
         const g = load<f32>(gradY + ((<usize>ox) << 2)) / <f32>count;

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { callArrays, referenceArrays } from '../../kernels/index.ts';
 import {
@@ -71,6 +72,25 @@ describe('max_pool2d_f32', () => {
       y: [-Infinity],
       indices: [0],
     });
+  });
+
+  it('finds the first of equals and the last NaN, whatever else is there', () => {
+    const few = fc.constantFrom(0, -0, 1, 1, 2, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY);
+    const windows = fc.constantFrom([2, 2], [2, 1], [3, 2], [3, 1], [4, 2], [1, 1], [2, 3]);
+    fc.assert(
+      fc.property(fc.array(few, { minLength: 60, maxLength: 60 }), windows, (values, [k, stride]) => {
+        const sizes = { planes: 1, h: 4, w: 15, kh: k!, kw: k!, strideH: stride!, strideW: stride! };
+        const outputs = poolOutputSize(4, k!, stride!, 0) * poolOutputSize(15, k!, stride!, 0);
+        const numbers = { ...sizes, paddingH: 0, paddingW: 0 };
+        const ours = { x: Float32Array.from(values), y: new Float32Array(outputs), indices: new Int32Array(outputs) };
+        callArrays(max_pool2d_f32, { ...ours, ...numbers });
+        const theirs = { x: Float64Array.from(values), y: new Float64Array(outputs), indices: new Int32Array(outputs) };
+        referenceArrays(max_pool2d_f32, { ...theirs, ...numbers });
+        expect(ours.indices).toEqual(theirs.indices);
+        expect([...ours.y]).toEqual([...theirs.y]); // Object.is: the signs of zeros count
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('has the output sizes of PyTorch', () => {

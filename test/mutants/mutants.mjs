@@ -258,8 +258,8 @@ export const kernelMutants = [
   kernel(
     'pool: of equals the last wins',
     'pool',
-    'return v128.or(f32x4.lt(best, x), f32x4.ne(x, x));',
-    'return v128.or(f32x4.le(best, x), f32x4.ne(x, x));',
+    'index = v128.bitselect(i32x4.sub(first, place), index, f32x4.lt(best, rowBest));',
+    'index = v128.bitselect(i32x4.sub(first, place), index, f32x4.le(best, rowBest));',
     '^max_pool2d_f32 equals',
   ),
   kernel(

@@ -112,7 +112,8 @@ describe.each([...ops.values()].map((op) => [op.name, op] as const))('%s', (name
         const most = (list: readonly ArrayLike<number>[]): number =>
           list.reduce((found, values) => Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), found), 1);
         const expected = gradientsOf(sample, double, false);
-        const largest = most(expected.filter((values) => values !== undefined)) * most(double.map((x) => x.toTypedArray()));
+        const largest =
+          most(expected.filter((values) => values !== undefined)) * most(double.map((x) => x.toTypedArray()));
         gradientsOf(sample, single, false).forEach((gradient, i) => {
           expectClose(gradient ?? [], expected[i] ?? [], 0, 16 * (1 + terms) * 2 ** -24 * 1.25 * largest);
         });

@@ -31,7 +31,7 @@ function pool(
   };
 }
 
-/** The fast path is 2x2 with stride 2: every width from 2 (a tail only) to 21, odd ones included. */
+/** 2x2 with stride 2 has a path of its own: every width from 2 (a tail only) to 21, odd ones included. */
 const pairs = Array.from({ length: 20 }, (_, i) => pool(2, 5, i + 2, [2, 2], [2, 2], [0, 0]));
 const grid = [
   ...pairs,
@@ -41,6 +41,12 @@ const grid = [
   pool(1, 5, 9, [3, 2], [1, 3], [1, 0]),
   pool(1, 1, 1, [1, 1], [1, 1], [2, 2]),
 ];
+/** Four windows at a time of stride 1 or 2, as many as there are, in and out of the padding; of rows of three, of fewer and of more. */
+const windowGrid = [1, 2].flatMap((stride) =>
+  [1, 2, 3, 5].flatMap((kw) =>
+    Array.from({ length: 12 }, (_, i) => pool(2, 5, i + kw, [3, kw], [2, stride], [1, kw > 1 ? i % 2 : 0])),
+  ),
+);
 const numbers = fc
   .record({
     planes: fc.nat(3),
@@ -62,7 +68,7 @@ const gradientNumbers = numbers.map((n) => ({
 
 /** Both divisors; the fast path takes four windows of stride 1 or 2 at a time, so every number of them, in and out of the padding. */
 const averageGrid = [0, 1].flatMap((countIncludePad) => [
-  ...grid.map((sizes) => ({ ...sizes, countIncludePad })),
+  ...[...grid, ...windowGrid].map((sizes) => ({ ...sizes, countIncludePad })),
   ...[1, 2].flatMap((stride) =>
     Array.from({ length: 12 }, (_, i) => ({
       ...pool(2, 4, i + 3, [2, 3], [1, stride], [1, i % 2]),
@@ -95,7 +101,12 @@ export default [
   { kernel: avg_pool2d_f32_gradient, grid: averageGrid, numbers: averageNumbers, exact: false },
   { kernel: adaptive_avg_pool2d_f32, grid: adaptiveGrid, numbers: adaptiveNumbers, exact: false },
   { kernel: adaptive_avg_pool2d_f32_gradient, grid: adaptiveGrid, numbers: adaptiveNumbers, exact: false },
-  { kernel: max_pool2d_f32, grid, numbers: numbers.map((n) => ({ ...n, paddingH: 0 })), exact: true },
+  {
+    kernel: max_pool2d_f32,
+    grid: [...grid, ...windowGrid],
+    numbers: numbers.map((n) => ({ ...n, paddingH: 0 })),
+    exact: true,
+  },
   {
     kernel: max_pool2d_f32_gradient,
     grid: [
