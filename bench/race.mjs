@@ -43,14 +43,16 @@ function summary(times) {
   return { bestMs: sorted[0], medianMs: sorted[sorted.length >> 1], n: sorted.length };
 }
 
-/** Slices that everybody gets. */
-const leastSlices = 3;
-/** A runner that has used so many times the first one's time waits: one that is 40 times slower would leave the others no turns. */
+/** Slices that everybody gets, however long they are: the best of three says little. */
+const leastSlices = 12;
+/** A runner whose slice is so many times as long as the first one's gets one slice, which is not counted in the seconds: it would take the others' turns. */
+const laggardShares = 8;
+/** One that has used so many times the first one's time waits. */
 const mostShares = 3;
 
 /**
  * Lets the runners take turns for `seconds`. Slices are `sliceMs` long, or as long as one run of the first runner: a longer slice is more likely
- * to be disturbed, so all of a race have one length. Those whose single run is much longer get fewer.
+ * to be disturbed, so all of a race have one length. Those whose single run is much longer get fewer, or one.
  *
  * @param {readonly Runner[]} runners the first one gives the length of all slices
  * @returns milliseconds per run: best and median slice, number of slices, by name
@@ -63,15 +65,17 @@ export async function race(runners, seconds, sliceMs = 4) {
   for (const runner of runners.slice(1)) repeats.push(await warm(runner, Math.max(sliceMs, leadMs), warmMs));
   const times = runners.map(() => []);
   const spent = runners.map(() => 0);
-  const end = performance.now() + 1000 * seconds;
+  const isLaggard = (i) => spent[i] > laggardShares * Math.max(sliceMs, leadMs) * times[i].length;
+  let left = 1000 * seconds;
   // Each round starts with another runner, so that nobody always runs behind the same neighbour.
-  for (let round = 0; performance.now() < end || round < leastSlices; round++) {
+  for (let round = 0; left > 0 || round < leastSlices; round++) {
     for (let turn = 0; turn < runners.length; turn++) {
       const i = (round + turn) % runners.length;
-      if (times[i].length >= leastSlices && spent[i] > mostShares * spent[0]) continue;
+      if (isLaggard(i) || (times[i].length >= leastSlices && spent[i] > mostShares * spent[0])) continue;
       const elapsed = await runners[i].run(repeats[i]);
       times[i].push(elapsed / repeats[i]);
       spent[i] += elapsed;
+      if (!isLaggard(i)) left -= elapsed;
     }
   }
   return new Map(runners.map(({ name }, i) => [name, summary(times[i])]));

@@ -126,13 +126,22 @@ describe('digest', () => {
 });
 
 describe('race', () => {
-  it('gives every runner the same number of slices, and fewer to one that is much slower', async () => {
+  it('gives every runner the same number of slices, fewer to one that is slower, and one to one that is much slower', async () => {
     const taking = (name: string, ms: number): Runner => ({ name, run: async (repeats) => repeats * ms });
-    const runners = [taking('now', 0.1), taking('as long', 0.1), taking('slow', 50)];
+    const runners = [taking('now', 0.1), taking('as long', 0.1), taking('slower', 0.7), taking('much slower', 50)];
     const results = await race(runners, 0.05, 0.1);
-    expect([...results.keys()]).toEqual(['now', 'as long', 'slow']);
-    expect(results.get('as long')?.n).toBe(results.get('now')?.n);
-    // At most three times the first one's time, and the slices that everybody gets.
-    expect(50 * results.get('slow')!.n).toBeLessThanOrEqual(3 * 0.1 * results.get('now')!.n + 4 * 50);
+    const slices = (name: string): number => results.get(name)?.n ?? 0;
+    expect([...results.keys()]).toEqual(['now', 'as long', 'slower', 'much slower']);
+    expect(slices('as long')).toBe(slices('now'));
+    // At most three times the first one's time, and the turn in which it has used that.
+    expect(0.7 * slices('slower')).toBeLessThanOrEqual(3 * 0.1 * slices('now') + 0.7);
+    expect(slices('much slower')).toBe(1);
+    // The one slice of 50 ms did not use up the 50 ms of the others.
+    expect(slices('now')).toBeGreaterThan(70);
+  });
+
+  it('gives long slices often enough that a best means something', async () => {
+    const long: Runner = { name: 'long', run: async (repeats) => repeats * 300 };
+    expect((await race([long], 0.05, 0.1)).get('long')?.n).toBe(12);
   });
 });
