@@ -14,13 +14,12 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '10' }, only: { type: 'string' } } });
 
 /** What runs where. Trainings and the engine do not depend on the version so much that they would be worth the time on all. */
-const kernels = ['gemm', 'conv', 'maps', 'threads'];
 const runs = [
-  { node: 'node24', benches: [...kernels, 'lenet', 'mlp', 'engine'] },
+  { node: 'node24', benches: ['gemm', 'conv', 'maps', 'threads', 'lenet', 'mlp', 'engine'] },
   { node: 'node26', benches: ['gemm', 'conv'], build: 'wide', targets: true },
   { node: 'node20', benches: ['gemm'], targets: true },
   { node: 'node24', benches: ['gemm'], build: 'relaxed' },
-  { node: 'node26', benches: kernels },
+  { node: 'node26', benches: ['gemm'] },
 ];
 const only = values.only?.split(',');
 const nameOf = ({ node, build }) => (build ? `${node}-${build}` : node);
