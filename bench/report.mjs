@@ -102,7 +102,11 @@ function targetTable(reports) {
       byTarget.set(key, group);
     }
   }
-  const rows = [...byTarget.values()].map(({ text, kind, must, stretch, atMost, all }) => {
+  // What one run left out and another measured is not missing.
+  const isKnown = ({ all }) => all.some(({ best }) => best !== undefined);
+  const known = new Set([...byTarget.values()].filter(isKnown).map(({ text }) => text));
+  const shown = [...byTarget.values()].filter((group) => isKnown(group) || !known.has(group.text));
+  const rows = shown.map(({ text, kind, must, stretch, atMost, all }) => {
     const known = all.filter(({ best }) => best !== undefined);
     if (known.length === 0) return [text, kind, '', `${must}`, `${stretch ?? ''}`, words.unknown, all[0].why];
     const worst = known.reduce((a, b) => ((atMost ? b.best > a.best : b.best < a.best) ? b : a));

@@ -39,7 +39,7 @@ export interface Conv2dOptions {
   readonly groups?: number;
   /**
    * Computes a 3x3 convolution with stride 1 (dilation 1, one group, padding up to 2), and its gradients, by Winograd's minimal filtering in tiles of
-   * 2x2 or 4x4 results, with 2.25 or 4 times fewer multiplications: faster from some 16 channels on (3x3, 64 channels: 1.7 and 2.5 times). As
+   * 2x2 or 4x4 results, with 2.25 or 4 times fewer multiplications: faster from some 16 channels on (3x3, 64 channels: 1.6 and 2.5 times or more). As
    * reproducible as the direct way, but with other bits and a larger error: in units of 2^-24 of the sum of absolute products, on normal data at
    * most 2 and 35 instead of 2. Default: directly.
    */
