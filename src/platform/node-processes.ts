@@ -33,6 +33,7 @@ export function startProcess(module: URL, events: ProcessEvents): StartedProcess
     windowsHide: true,
   });
   let ended = false;
+  let draining: Promise<void> | undefined;
   let detail = 'the worker process could not be started';
   const end = (): void => {
     if (ended) return;
@@ -64,13 +65,20 @@ export function startProcess(module: URL, events: ProcessEvents): StartedProcess
       stdin.uncork();
       return taken;
     },
-    drained: () =>
-      new Promise((resolve) => {
-        const { stdin } = child;
-        if (ended || !stdin?.writableNeedDrain) return resolve();
-        stdin.once('drain', resolve);
-        stdin.once('close', resolve);
-      }),
+    drained() {
+      const { stdin } = child;
+      if (ended || !stdin?.writableNeedDrain) return Promise.resolve();
+      // One promise for all who wait, and no listener left behind: a stream may drain a thousand times.
+      draining ??= new Promise((resolve) => {
+        const settle = (): void => {
+          stdin.off('drain', settle).off('close', settle);
+          draining = undefined;
+          resolve();
+        };
+        stdin.on('drain', settle).on('close', settle);
+      });
+      return draining;
+    },
     kill: () => void child.kill('SIGKILL'),
     hold(alive) {
       const handles = [child, child.stdin, child.stdout, child.stderr] as unknown as readonly (
