@@ -33,6 +33,23 @@ function oneWindow(x: usize, w: i32, firstRow: i32, endRow: i32, firstColumn: i3
   store<i32>(indices, index);
 }
 
+/** Where four outputs follow on those from `i` on: the last four of at least four may begin before the others end, and are then computed twice. */
+// @ts-ignore: decorator
+@inline
+function nextFour(i: i32, outputs: i32): i32 {
+  return i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
+}
+
+/** Four neighbouring windows one by one, `stride` columns apart, the first from column `left` on. */
+// @ts-ignore: decorator
+@inline
+function oneByOne(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize): void {
+  for (let k = 0; k < 4; k++) {
+    const from = left + k * stride, at = (<usize>k) << 2;
+    oneWindow(x, w, firstRow, endRow, from, from + kw, y + at, indices + at);
+  }
+}
+
 /** A row of 2x2 windows with stride 2 and no padding, from rows `top` and `top + 1`: four at a time, the last four perhaps for the second time. */
 function poolPairs(x: usize, w: i32, top: i32, y: usize, indices: usize, outputs: i32): void {
   const start = x + ((<usize>(top * w)) << 2), rowBytes = (<usize>w) << 2, columns = i32x4(0, 2, 4, 6), below = i32x4.splat(w);
@@ -42,10 +59,7 @@ function poolPairs(x: usize, w: i32, top: i32, y: usize, indices: usize, outputs
     const v0 = i32x4.shuffle(a, b, 0, 2, 4, 6), v1 = i32x4.shuffle(a, b, 1, 3, 5, 7);
     const v2 = i32x4.shuffle(c, d, 0, 2, 4, 6), v3 = i32x4.shuffle(c, d, 1, 3, 5, 7);
     if (mayHoldNaN(f32x4.add(f32x4.add(v0, v1), f32x4.add(v2, v3)))) {
-      for (let k = i; k < i + 4; k++) {
-        const offset = (<usize>k) << 2;
-        oneWindow(x, w, top, top + 2, 2 * k, 2 * k + 2, y + offset, indices + offset);
-      }
+      oneByOne(2, x, w, top, top + 2, 2 * i, 2, y + to, indices + to);
     } else {
       // A mask is -1: taking it away moves on by one column.
       const first = i32x4.add(i32x4.splat(top * w + 2 * i), columns);
@@ -54,7 +68,7 @@ function poolPairs(x: usize, w: i32, top: i32, y: usize, indices: usize, outputs
       v128.store(y + to, f32x4.pmax(bestAbove, bestBelow));
       v128.store(indices + to, v128.bitselect(indexBelow, indexAbove, f32x4.lt(bestAbove, bestBelow)));
     }
-    i = i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
+    i = nextFour(i, outputs);
   }
 }
 
@@ -120,15 +134,12 @@ function insideWindows(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32
     }
     const to = (<usize>i) << 2;
     if (mayHoldNaN(sum)) {
-      for (let k = 0; k < 4; k++) {
-        const from = column + k * stride, offset = to + ((<usize>k) << 2);
-        oneWindow(x, w, firstRow, endRow, from, from + kw, y + offset, indices + offset);
-      }
+      oneByOne(stride, x, w, firstRow, endRow, column, kw, y + to, indices + to);
     } else {
       v128.store(y + to, best);
       v128.store(indices + to, index);
     }
-    i = i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
+    i = nextFour(i, outputs);
   }
 }
 
@@ -214,7 +225,7 @@ function insideAverages(stride: i32, x: usize, w: i32, rows: i32, kw: i32, count
       from += rowBytes;
     }
     v128.store(y + ((<usize>i) << 2), f32x4.div(sum, f32x4.splat(count)));
-    i = i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
+    i = nextFour(i, outputs);
   }
 }
 

@@ -104,8 +104,8 @@ function targetTable(reports) {
   }
   // What one run left out and another measured is not missing.
   const isKnown = ({ all }) => all.some(({ best }) => best !== undefined);
-  const known = new Set([...byTarget.values()].filter(isKnown).map(({ text }) => text));
-  const shown = [...byTarget.values()].filter((group) => isKnown(group) || !known.has(group.text));
+  const measured = new Set([...byTarget.values()].filter(isKnown).map(({ text }) => text));
+  const shown = [...byTarget.values()].filter((group) => isKnown(group) || !measured.has(group.text));
   const rows = shown.map(({ text, kind, must, stretch, atMost, all }) => {
     const known = all.filter(({ best }) => best !== undefined);
     if (known.length === 0) return [text, kind, '', `${must}`, `${stretch ?? ''}`, words.unknown, all[0].why];
