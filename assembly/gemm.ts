@@ -69,5 +69,5 @@ export function gemm_prepacked_f32(
   bias: usize, residual: usize, ldr: i32, activation: i32, low: f32, high: f32, scratch: usize,
 ): void {
   const ending = writeEnding(scratch, bias, residual, <usize>ldr << 2, activation, low, high);
-  packedProduct(transposeA, m, n, k, alpha, a, lda, packed, beta, c, ldc, ending, scratch + ENDING_BYTES);
+  packedProduct(true, transposeA, m, n, k, alpha, a, lda, packed, beta, c, ldc, ending, scratch + ENDING_BYTES);
 }

@@ -62,18 +62,18 @@ export function product(
   }
 }
 
-/** The contract of gemm_prepacked_f32. */
+/** The contract of gemm_prepacked_f32, `shared` as above. */
 export function packedProduct(
-  transposeA: i32, m: i32, n: i32, k: i32, alpha: f32, a: usize, lda: i32, packed: usize, beta: f32, c: usize, ldc: i32,
+  shared: bool, transposeA: i32, m: i32, n: i32, k: i32, alpha: f32, a: usize, lda: i32, packed: usize, beta: f32, c: usize, ldc: i32,
   ending: usize, scratch: usize,
 ): void {
   const long = <usize>lda << 2, cRow = <usize>ldc << 2;
   if (m == 0 || n == 0) return;
   if (alpha == 0 || k == 0) {
-    if (isFirstShare()) scaled(m, n, beta, c, cRow, ending);
+    if (!shared || isFirstShare()) scaled(m, n, beta, c, cRow, ending);
     return;
   }
-  dealt(true, m, n, k, alpha, a, transposeA ? 4 : long, transposeA ? long : 4, NOTHING, 4, 0, packed, beta, c, cRow, 4, ending, scratch);
+  dealt(shared, m, n, k, alpha, a, transposeA ? 4 : long, transposeA ? long : 4, NOTHING, 4, 0, packed, beta, c, cRow, 4, ending, scratch);
 }
 
 /** Lanes of a vector by matrix product that are not parted: a line of cache. */

@@ -3,14 +3,21 @@
 // direct convolution. Contract, formulas and error: kernels/winograd.ts.
 // Rows of tiles of all images are taken some at a time, so that what is between the transforms stays in the second cache.
 import { clear } from './image';
-import { NOTHING, product } from './product';
+import { NOTHING, packedProduct, product } from './product';
 import { shareEnd, shareStart } from './shares';
 import {
-  stripPitch, transformFilters, transformGradientRow, transformImageRow, transformResultRow, transformSumsBack, WORK_BYTES,
+  stripsLength, transformFilters, transformGradientRow, transformImageRow, transformResultRow, transformSumsBack, WORK_BYTES,
 } from './winograd-transforms';
 
-/** Tiles in a block, unless a row has more. Part of the contract: blocks of a filter's gradient are sums of their own. */
+/** Tiles in a block of a filter's gradient, unless a row has more. Part of the contract: blocks are sums of their own. */
 const TILES: i32 = 64;
+
+/** Tiles in a block of the other two: with some thousand transformed elements of each channel, both sides of the products stay in the second cache. */
+// @ts-ignore: decorator
+@inline
+function tilesOfBlock(m: i32): i32 {
+  return m == 2 ? 64 : 32;
+}
 
 /** Rounds up to whole vectors. */
 // @ts-ignore: decorator
@@ -21,15 +28,8 @@ function quads(count: i32): i32 {
 
 // @ts-ignore: decorator
 @inline
-function rowsOfBlock(across: i32): i32 {
-  return max(1, TILES / across);
-}
-
-/** Tiles of a block, and four that transforms may write behind them. */
-// @ts-ignore: decorator
-@inline
-function blockStride(across: i32): i32 {
-  return quads(rowsOfBlock(across) * across) + 4;
+function rowsOfBlock(tiles: i32, across: i32): i32 {
+  return max(1, tiles / across);
 }
 
 /** Bytes from one element to the next: an odd number of lines, so that all elements of a tile fall into different sets of the first cache. */
@@ -44,41 +44,38 @@ function winograd(
   m: i32, n: i32, source: usize, s: i32, hs: i32, ws: i32, weight: usize, mirrored: bool, bias: usize, result: usize, r: i32, h: i32, w: i32,
   paddingH: i32, paddingW: i32, scratch: usize,
 ): void {
-  const size = m + 2, elements = size * size, down = (h + m - 1) / m, across = (w + m - 1) / m;
-  const blockRows = rowsOfBlock(across), stride = blockStride(across), filterStride = quads(s);
-  const imageElement = elementBytes(s * stride), productElement = elementBytes(r * stride);
-  const work = scratch, filters = work + WORK_BYTES, images = filters + (<usize>(elements * r * filterStride) << 2);
-  const products = images + <usize>elements * imageElement, strip = products + <usize>elements * productElement;
-  const spare = strip + (<usize>(size * stripPitch(m, across)) << 2);
-  const firstRow = shareStart(n * down), endRow = shareEnd(n * down);
+  const elements = (m + 2) * (m + 2), down = (h + m - 1) / m, across = (w + m - 1) / m;
+  const blockRows = rowsOfBlock(tilesOfBlock(m), across), tiles = blockRows * across;
+  const sStride = quads(s), rStride = quads(r), sBytes = <usize>sStride << 2, rBytes = <usize>rStride << 2;
+  const filterElement = elementBytes(s * ((r + 15) & ~15)), imageElement = elementBytes(tiles * sStride), productElement = elementBytes(tiles * rStride);
+  const work = scratch, filters = work + WORK_BYTES, images = filters + <usize>elements * filterElement;
+  const products = images + <usize>elements * imageElement, strips = products + <usize>elements * productElement;
+  const spare = strips + (<usize>stripsLength(m, across) << 2);
+  const firstRow = shareStart(n * down), endRow = shareEnd(n * down), planeBytes = <usize>(hs * ws) << 2;
   if (firstRow == endRow) return;
-  transformFilters(m, weight, r, s, mirrored ? 9 : 9 * s, mirrored ? 9 * r : 9, mirrored, filters, filterStride, work);
-  clear(strip, size * stripPitch(m, across));
+  transformFilters(m, weight, r, s, mirrored ? 9 : 9 * s, mirrored ? 9 * r : 9, mirrored, filters, filterElement, work);
+  clear(strips, stripsLength(m, across));
   for (let first = firstRow; first < endRow; first += blockRows) {
     const rows = min(blockRows, endRow - first);
-    for (let channel = 0; channel < s; channel++) {
-      let to = images + (<usize>(channel * stride) << 2);
-      for (let row = first; row < first + rows; row++) {
-        const image = row / down, top = (row - image * down) * m - paddingH;
-        const plane = source + (<usize>((image * s + channel) * hs * ws) << 2);
-        transformImageRow(m, plane, hs, ws, top, paddingW, across, strip, to, imageElement, work);
-        to += <usize>across << 2;
+    for (let row = 0; row < rows; row++) {
+      const image = (first + row) / down, top = (first + row - image * down) * m - paddingH;
+      for (let channel = 0; channel < s; channel += 4) {
+        const planes = source + <usize>(image * s + channel) * planeBytes, to = images + <usize>(row * across) * sBytes + (<usize>channel << 2);
+        transformImageRow(m, planes, planeBytes, s - channel - 1, hs, ws, top, paddingW, across, strips, to, sBytes, imageElement, work);
       }
     }
     for (let e = 0; e < elements; e++) {
-      product(
-        false, 0, 0, r, rows * across, s, 1, filters + (<usize>(e * r * filterStride) << 2), filterStride, images + <usize>e * imageElement,
-        stride, 0, products + <usize>e * productElement, stride, NOTHING, spare,
+      packedProduct(
+        false, 0, rows * across, r, s, 1, images + <usize>e * imageElement, sStride, filters + <usize>e * filterElement, 0,
+        products + <usize>e * productElement, rStride, NOTHING, spare,
       );
     }
-    for (let channel = 0; channel < r; channel++) {
-      const start: f32 = bias ? load<f32>(bias + (<usize>channel << 2)) : 0;
-      let from = products + (<usize>(channel * stride) << 2);
-      for (let row = first; row < first + rows; row++) {
-        const image = row / down, top = (row - image * down) * m;
-        const plane = result + (<usize>((image * r + channel) * h * w) << 2);
-        transformResultRow(m, from, productElement, start, across, plane, h, w, top, work);
-        from += <usize>across << 2;
+    for (let row = 0; row < rows; row++) {
+      const image = (first + row) / down, top = (first + row - image * down) * m;
+      for (let channel = 0; channel < r; channel += 4) {
+        const start = bias ? bias + (<usize>channel << 2) : 0;
+        const from = products + <usize>(row * across) * rBytes + (<usize>channel << 2), to = result + (<usize>((image * r + channel) * h * w) << 2);
+        transformResultRow(m, from, rBytes, productElement, start, min(4, r - channel), across, to, h, w, top, work);
       }
     }
   }
@@ -115,36 +112,40 @@ export function winograd_conv2d_f32_backward_filter(
 ): void {
   check(c, h, w, o, paddingH, paddingW, tile);
   const m = tile, ho = h + 2 * paddingH - 2, wo = w + 2 * paddingW - 2;
-  const size = m + 2, elements = size * size, down = (ho + m - 1) / m, across = (wo + m - 1) / m;
-  const blockRows = rowsOfBlock(across), stride = blockStride(across), sumStride = quads(c), pitch = stripPitch(m, across);
+  const elements = (m + 2) * (m + 2), down = (ho + m - 1) / m, across = (wo + m - 1) / m;
+  const blockRows = rowsOfBlock(TILES, across), tiles = blockRows * across;
   const quadsOfRows = quads(o) / 4, firstOut = 4 * shareStart(quadsOfRows), count = min(o, 4 * shareEnd(quadsOfRows)) - firstOut;
   if (count <= 0) return;
-  const imageElement = elementBytes(c * stride), gradientElement = elementBytes(o * stride), sumElement = elementBytes(o * sumStride);
+  const cStride = quads(c), oStride = quads(count), cBytes = <usize>cStride << 2, oBytes = <usize>oStride << 2;
+  const imageElement = elementBytes(tiles * cStride), gradientElement = elementBytes(tiles * oStride), sumElement = elementBytes(c * oStride);
   const work = scratch, sums = work + WORK_BYTES, images = sums + <usize>elements * sumElement;
-  const gradients = images + <usize>elements * imageElement, strip = gradients + <usize>elements * gradientElement;
-  // Two strips: what lies around a row of the image and around a row of the gradient are zeros in different places.
-  const other = strip + (<usize>(size * pitch) << 2), spare = other + (<usize>(size * pitch) << 2);
-  clear(strip, 2 * size * pitch);
+  const gradients = images + <usize>elements * imageElement, strips = gradients + <usize>elements * gradientElement;
+  // Strips for each: what lies around a row of the image and around a row of the gradient are zeros in different places.
+  const others = strips + (<usize>stripsLength(m, across) << 2), spare = others + (<usize>stripsLength(m, across) << 2);
+  const planeBytes = <usize>(h * w) << 2, gradientBytes = <usize>(ho * wo) << 2;
+  clear(strips, 2 * stripsLength(m, across));
   if (n == 0) clear(sums, elements * <i32>(sumElement >> 2));
   for (let first = 0; first < n * down; first += blockRows) {
     const rows = min(blockRows, n * down - first);
     for (let row = 0; row < rows; row++) {
       const image = (first + row) / down, top = (first + row - image * down) * m;
-      for (let channel = 0; channel < c; channel++) {
-        const plane = x + (<usize>((image * c + channel) * h * w) << 2), to = images + (<usize>(channel * stride + row * across) << 2);
-        transformImageRow(m, plane, h, w, top - paddingH, paddingW, across, strip, to, imageElement, work);
+      for (let channel = 0; channel < c; channel += 4) {
+        const planes = x + <usize>(image * c + channel) * planeBytes, to = images + <usize>(row * across) * cBytes + (<usize>channel << 2);
+        transformImageRow(
+          m, planes, planeBytes, c - channel - 1, h, w, top - paddingH, paddingW, across, strips, to, cBytes, imageElement, work,
+        );
       }
-      for (let out = 0; out < count; out++) {
-        const plane = gradY + (<usize>((image * o + firstOut + out) * ho * wo) << 2), to = gradients + (<usize>(out * stride + row * across) << 2);
-        transformGradientRow(m, plane, ho, wo, top, across, other, to, gradientElement, work);
+      for (let out = 0; out < count; out += 4) {
+        const planes = gradY + <usize>(image * o + firstOut + out) * gradientBytes, to = gradients + <usize>(row * across) * oBytes + (<usize>out << 2);
+        transformGradientRow(m, planes, gradientBytes, count - out - 1, ho, wo, top, across, others, to, oBytes, gradientElement, work);
       }
     }
     for (let e = 0; e < elements; e++) {
       product(
-        false, 0, 1, count, c, rows * across, 1, gradients + <usize>e * gradientElement, stride, images + <usize>e * imageElement, stride,
-        first == 0 ? 0 : 1, sums + <usize>e * sumElement, sumStride, NOTHING, spare,
+        false, 1, 0, c, count, rows * across, 1, images + <usize>e * imageElement, cStride, gradients + <usize>e * gradientElement, oStride,
+        first == 0 ? 0 : 1, sums + <usize>e * sumElement, oStride, NOTHING, spare,
       );
     }
   }
-  transformSumsBack(m, sums, sumElement, sumStride, count, c, gradWeight + (<usize>(firstOut * c * 9) << 2), work);
+  transformSumsBack(m, sums, sumElement, oStride, count, c, gradWeight + (<usize>(firstOut * c * 9) << 2), work);
 }

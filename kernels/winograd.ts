@@ -64,25 +64,31 @@ const quads = (count: number): number => 4 * Math.ceil(count / 4);
 /** Tiles in a block of rows of tiles, unless a row has more. */
 const blockTiles = 64;
 
+/** Columns of a packed matrix. */
+const panels = (count: number): number => 16 * Math.ceil(count / 16);
+
 /** Rows of tiles in a block. */
 const rowsOfBlock = (across: number): number => Math.max(1, Math.floor(blockTiles / across));
 
-/** What assembly/winograd.ts lays out for results of `w` columns: transforms of `filters` filters and of `planes` planes, strips, and the products' own. */
+/**
+ * What assembly/winograd.ts lays out for results of `w` columns: transforms of `filters` filters and of tiles of `channels` channels (both
+ * rounded up to what is laid out), `strips` times the strips of four channels, and the products' own.
+ */
 function scratchBytes(
   m: number,
   w: number,
   filters: number,
-  planes: number,
+  channels: number,
   strips: number,
   product: (tiles: number) => number,
 ): number {
   const elements = (m + 2) * (m + 2);
   const across = Math.ceil(w / m);
   const tiles = rowsOfBlock(across) * across;
-  const strip = (m + 2) * (Math.max(across, 4) * m + 4);
-  // Both kinds of planes are padded to an odd number of lines of 16 floats.
-  const padding = 2 * 32;
-  const transformed = elements * (filters + planes * (quads(tiles) + 4) + padding);
+  const strip = (4 * (m + 2) + 1) * (across * m + 4);
+  // Each of the three is padded to an odd number of lines of 16 floats.
+  const padding = 3 * 32;
+  const transformed = elements * (filters + channels * tiles + padding);
   return 4 * (2 * 36 * 4 + transformed + strips * strip) + product(tiles);
 }
 
@@ -93,21 +99,22 @@ function outputPlane({ h, w, paddingH, paddingW }: WinogradSizes): [number, numb
 
 function forwardScratch(values: Sizes): number {
   const s = sizesOf(values);
-  return scratchBytes(s.tile, outputPlane(s)[1], s.o * quads(s.c), s.c + s.o, 1, (tiles) =>
-    productScratch(s.o, tiles, s.c),
+  const [c, o] = [quads(s.c), quads(s.o)];
+  return scratchBytes(s.tile, outputPlane(s)[1], s.c * panels(s.o), c + o, 1, (tiles) =>
+    productScratch(tiles, s.o, s.c),
   );
 }
 
 function dataScratch(values: Sizes): number {
-  const { c, w, o, tile } = sizesOf(values);
-  return scratchBytes(tile, w, c * quads(o), c + o, 1, (tiles) => productScratch(c, tiles, o));
+  const s = sizesOf(values);
+  const [c, o] = [quads(s.c), quads(s.o)];
+  return scratchBytes(s.tile, s.w, s.o * panels(s.c), c + o, 1, (tiles) => productScratch(tiles, s.c, s.o));
 }
 
 function filterScratch(values: Sizes): number {
   const s = sizesOf(values);
-  return scratchBytes(s.tile, outputPlane(s)[1], s.o * quads(s.c), s.c + s.o, 2, (tiles) =>
-    productScratch(s.o, s.c, tiles),
-  );
+  const [c, o] = [quads(s.c), quads(s.o)];
+  return scratchBytes(s.tile, outputPlane(s)[1], s.c * o, c + o, 2, (tiles) => productScratch(s.c, s.o, tiles));
 }
 
 /** One dimension of a tile of the image: m + 2 elements. */

@@ -244,8 +244,22 @@ export const kernelMutants = [
   kernel(
     'Winograd: tiles behind the edge enter a filter gradient',
     'winograd-transforms',
-    'else memory.fill(strip, 0, <usize>pitch << 2);',
-    '',
+    'if (<u32>y >= <u32>h) return zeros;',
+    'if (y < 0) return zeros;',
+    '^winograd',
+  ),
+  kernel(
+    'Winograd: columns behind a multiple of four are left out',
+    'winograd-transforms',
+    'const end = <usize>max(w - 4, 0) << 2;',
+    'const end = <usize>max(w & ~3, 4) - 4 << 2;',
+    '^winograd',
+  ),
+  kernel(
+    'Winograd: a column panel of filters stands in the place of the one before',
+    'winograd-transforms',
+    'left * steps + 16',
+    '(left & ~16) * steps + 16',
     '^winograd',
   ),
   kernel(
