@@ -22,7 +22,7 @@ const BOTH: i32 = 3;
 // @ts-ignore: decorator
 @inline
 function leftOf(place: i32, r: usize, middle: v128): v128 {
-  return place == FIRST ? v128.shuffle<f32>(f32x4.splat(0), middle, 0, 4, 5, 6) : v128.load(r);
+  return place == FIRST ? v128.shuffle<f32>(f32x4.splat(0), middle, 3, 4, 5, 6) : v128.load(r);
 }
 
 // @ts-ignore: decorator
@@ -155,7 +155,7 @@ export function mirroredPlane(gradient: usize, h: i32, w: i32, weight: usize, to
 // @ts-ignore: decorator
 @inline
 function lowOf(place: i32, r: usize): v128 {
-  return (place & FIRST) != 0 ? v128.shuffle<f32>(f32x4.splat(0), v128.load(r, 4), 0, 4, 5, 6) : v128.load(r);
+  return (place & FIRST) != 0 ? v128.shuffle<f32>(f32x4.splat(0), v128.load(r, 4), 3, 4, 5, 6) : v128.load(r);
 }
 
 /** Columns 2, 4, 6, 8: the even ones, moved by one. The ninth column of the last vector may be a zero. */

@@ -242,6 +242,20 @@ export const kernelMutants = [
     '^conv2d_f32_(forward|backward_data) equals',
   ),
   kernel(
+    'depthwise: the column behind a row counts in a filter gradient with stride 2',
+    'depthwise-taps',
+    'let whole = cut;',
+    'let whole = false;',
+    '^conv2d_f32_backward_filter equals',
+  ),
+  kernel(
+    'depthwise: the last of an odd number of channels counts twice in a filter gradient with stride 2',
+    'depthwise-filter',
+    'both ? weights + 36 : nowhere',
+    'both ? weights + 36 : weights',
+    '^conv2d_f32_backward_filter equals',
+  ),
+  kernel(
     'Winograd: tiles behind the edge enter a filter gradient',
     'winograd-transforms',
     'if (<u32>y >= <u32>h) return zeros;',

@@ -1,0 +1,164 @@
+// The filter gradient of a depthwise convolution with 3x3 filters and stride 2, read where it lies: lanes are the three taps of a row of the filter (the
+// fourth is idle), so nothing is transposed, as it must be where lanes are planes (depthwise-filter.ts). Sums run along positions, and a sum waits for the
+// one before: two planes are summed side by side. Contract: kernels/conv.ts.
+import { KC } from './tile';
+import { multiplyAdd, storePart } from './vector';
+
+/** Whether planes of `w` columns suit: a vector lies within a row, and the first and last position are not the same. */
+export function suitsTaps(kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, paddingH: i32, paddingW: i32, w: i32, wo: i32): bool {
+  return kh == 3 && kw == 3 && strideH == 2 && strideW == 2 && dilationH == 1 && max(paddingH, paddingW) <= 1 && w >= 4 && wo >= 2;
+}
+
+/** Bytes of the taps of a row's first position, of its first four columns: if `padded`, a column of zeros stands before them. */
+// @ts-ignore: decorator
+@inline
+function firstBytes(padded: bool): v128 {
+  return padded ? i8x16(-1, -1, -1, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11) : i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, -1, -1, -1, -1);
+}
+
+/** Bytes of the taps of a row's last position, of four columns that end with the last tap, or, if `cut`, with the one before it: the last is a zero then. */
+// @ts-ignore: decorator
+@inline
+function lastBytes(cut: bool): v128 {
+  return cut ? i8x16(8, 9, 10, 11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1) : i8x16(4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, -1, -1, -1, -1);
+}
+
+/** Four columns at `pointer`, of which `bytes` says which go where. */
+// @ts-ignore: decorator
+@inline
+function picked(pointer: usize, bytes: v128): v128 {
+  return v128.swizzle(v128.load(pointer), bytes);
+}
+
+/** Adds the first three lanes to the three floats at `to`. */
+// @ts-ignore: decorator
+@inline
+function addThree(to: usize, sums: v128): void {
+  let old = v128.load64_zero(to);
+  old = v128.load_lane<f32>(to, old, 2, 8);
+  storePart(to, f32x4.add(old, sums), 3);
+}
+
+/**
+ * Adds the block sums of two planes of h x w at `x` and `otherX`, with gradients of ho x wo at `g` and `otherG`, to nine weights each, at `to` and `other`.
+ * Both may be the same plane, if what is at `other` does not count. `zeroRow`: w floats +0.
+ */
+export function addTaps(
+  x: usize, otherX: usize, g: usize, otherG: usize, h: i32, w: i32, ho: i32, wo: i32, paddingH: i32, paddingW: i32, zeroRow: usize, to: usize, other: usize,
+): void {
+  const rowBytes = <usize>w << 2, cut = 2 * wo - paddingW >= w, firsts = firstBytes(paddingW != 0), lasts = lastBytes(cut);
+  // From the first column of a row to the second position's, and from behind the last but one position's to the four that end with the last position's.
+  const distance = otherX - x, second = <usize>(2 - paddingW) << 2, back = <usize>(cut ? 2 : 1) << 2;
+  const blockRows = max(1, KC / wo);
+  for (let first = 0; first < ho; first += blockRows) {
+    const end = min(ho, first + blockRows);
+    let a0 = f32x4.splat(0), a1 = f32x4.splat(0), a2 = f32x4.splat(0), b0 = f32x4.splat(0), b1 = f32x4.splat(0), b2 = f32x4.splat(0);
+    for (let p = first; p < end; p++) {
+      const y = 2 * p - paddingH;
+      let r0 = x + <usize>y * rowBytes, r1 = r0 + rowBytes, r2 = r1 + rowBytes, q0 = r0 + distance, q1 = r1 + distance, q2 = r2 + distance;
+      // The last position's fourth column is in the next row, which is no part of the plane behind its last row.
+      let whole = cut;
+      if (y < 0) r0 = q0 = zeroRow;
+      if (y + 2 >= h - 1) {
+        whole = true;
+        if (y + 2 >= h) r2 = q2 = zeroRow;
+      }
+      let u: v128, v: v128;
+      u = v128.load32_splat(g);
+      v = v128.load32_splat(otherG);
+      a0 = multiplyAdd(a0, u, picked(r0, firsts));
+      a1 = multiplyAdd(a1, u, picked(r1, firsts));
+      a2 = multiplyAdd(a2, u, picked(r2, firsts));
+      b0 = multiplyAdd(b0, v, picked(q0, firsts));
+      b1 = multiplyAdd(b1, v, picked(q1, firsts));
+      b2 = multiplyAdd(b2, v, picked(q2, firsts));
+      g += 4;
+      otherG += 4;
+      r0 += second;
+      r1 += second;
+      r2 += second;
+      q0 += second;
+      q1 += second;
+      q2 += second;
+      let left = whole ? wo - 2 : wo - 1;
+      for (; left >= 4; left -= 4) {
+        u = v128.load32_splat(g);
+        a0 = multiplyAdd(a0, u, v128.load(r0));
+        a1 = multiplyAdd(a1, u, v128.load(r1));
+        a2 = multiplyAdd(a2, u, v128.load(r2));
+        v = v128.load32_splat(otherG);
+        b0 = multiplyAdd(b0, v, v128.load(q0));
+        b1 = multiplyAdd(b1, v, v128.load(q1));
+        b2 = multiplyAdd(b2, v, v128.load(q2));
+        u = v128.load32_splat(g, 4);
+        a0 = multiplyAdd(a0, u, v128.load(r0, 8));
+        a1 = multiplyAdd(a1, u, v128.load(r1, 8));
+        a2 = multiplyAdd(a2, u, v128.load(r2, 8));
+        v = v128.load32_splat(otherG, 4);
+        b0 = multiplyAdd(b0, v, v128.load(q0, 8));
+        b1 = multiplyAdd(b1, v, v128.load(q1, 8));
+        b2 = multiplyAdd(b2, v, v128.load(q2, 8));
+        u = v128.load32_splat(g, 8);
+        a0 = multiplyAdd(a0, u, v128.load(r0, 16));
+        a1 = multiplyAdd(a1, u, v128.load(r1, 16));
+        a2 = multiplyAdd(a2, u, v128.load(r2, 16));
+        v = v128.load32_splat(otherG, 8);
+        b0 = multiplyAdd(b0, v, v128.load(q0, 16));
+        b1 = multiplyAdd(b1, v, v128.load(q1, 16));
+        b2 = multiplyAdd(b2, v, v128.load(q2, 16));
+        u = v128.load32_splat(g, 12);
+        a0 = multiplyAdd(a0, u, v128.load(r0, 24));
+        a1 = multiplyAdd(a1, u, v128.load(r1, 24));
+        a2 = multiplyAdd(a2, u, v128.load(r2, 24));
+        v = v128.load32_splat(otherG, 12);
+        b0 = multiplyAdd(b0, v, v128.load(q0, 24));
+        b1 = multiplyAdd(b1, v, v128.load(q1, 24));
+        b2 = multiplyAdd(b2, v, v128.load(q2, 24));
+        r0 += 32;
+        r1 += 32;
+        r2 += 32;
+        q0 += 32;
+        q1 += 32;
+        q2 += 32;
+        g += 16;
+        otherG += 16;
+      }
+      for (; left > 0; left--) {
+        u = v128.load32_splat(g);
+        a0 = multiplyAdd(a0, u, v128.load(r0));
+        a1 = multiplyAdd(a1, u, v128.load(r1));
+        a2 = multiplyAdd(a2, u, v128.load(r2));
+        v = v128.load32_splat(otherG);
+        b0 = multiplyAdd(b0, v, v128.load(q0));
+        b1 = multiplyAdd(b1, v, v128.load(q1));
+        b2 = multiplyAdd(b2, v, v128.load(q2));
+        r0 += 8;
+        r1 += 8;
+        r2 += 8;
+        q0 += 8;
+        q1 += 8;
+        q2 += 8;
+        g += 4;
+        otherG += 4;
+      }
+      if (whole) {
+        u = v128.load32_splat(g);
+        v = v128.load32_splat(otherG);
+        a0 = multiplyAdd(a0, u, picked(r0 - back, lasts));
+        a1 = multiplyAdd(a1, u, picked(r1 - back, lasts));
+        a2 = multiplyAdd(a2, u, picked(r2 - back, lasts));
+        b0 = multiplyAdd(b0, v, picked(q0 - back, lasts));
+        b1 = multiplyAdd(b1, v, picked(q1 - back, lasts));
+        b2 = multiplyAdd(b2, v, picked(q2 - back, lasts));
+        g += 4;
+        otherG += 4;
+      }
+    }
+    addThree(to, a0);
+    addThree(to + 12, a1);
+    addThree(to + 24, a2);
+    addThree(other, b0);
+    addThree(other + 12, b1);
+    addThree(other + 24, b2);
+  }
+}
