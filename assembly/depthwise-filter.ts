@@ -1,7 +1,8 @@
-// The filter gradient of a depthwise convolution: its sums run along positions, so the lanes of a vector are four planes. Contract: kernels/conv.ts.
+// The filter gradient of a depthwise convolution: its sums run along positions, so the lanes of a vector are four planes. With 3x3 filters and stride 2 they
+// are taps (depthwise-taps.ts). Contract: kernels/conv.ts.
 import { KC } from './tile';
 import { clear } from './image';
-import { addTaps, suitsTaps } from './depthwise-taps';
+import { suitsTaps, tapsBackwardFilter } from './depthwise-taps';
 import { packTransposed } from './packing';
 import { threeTaps, twoTaps } from './filter-lanes';
 import { multiplyAdd } from './vector';
@@ -68,26 +69,6 @@ function blockSums(
       to0 += bytes;
       to1 += bytes;
       rest -= taps;
-    }
-  }
-}
-
-/** By `addTaps`, pairs of channels at a time, which shares deal out. */
-function tapsBackwardFilter(
-  x: usize, gradY: usize, gradWeight: usize, n: i32, c: i32, h: i32, w: i32, ho: i32, wo: i32, paddingH: i32, paddingW: i32, scratch: usize,
-): void {
-  const pairs = (c + 1) / 2, firstChannel = 2 * shareStart(pairs), endChannel = min(c, 2 * shareEnd(pairs));
-  const zeroRow = scratch, nowhere = zeroRow + (<usize>(w + 8) << 2), planeBytes = <usize>(h * w) << 2, gradientBytes = <usize>(ho * wo) << 2;
-  clear(zeroRow, w + 8 + 9);
-  clear(gradWeight + (<usize>(9 * firstChannel) << 2), 9 * max(0, endChannel - firstChannel));
-  for (let image = 0; image < n; image++) {
-    for (let channel = firstChannel; channel < endChannel; channel += 2) {
-      const plane = x + <usize>(image * c + channel) * planeBytes, gradient = gradY + <usize>(image * c + channel) * gradientBytes;
-      const weights = gradWeight + (<usize>(9 * channel) << 2), both = channel + 1 < endChannel;
-      addTaps(
-        plane, both ? plane + planeBytes : plane, gradient, both ? gradient + gradientBytes : gradient, h, w, ho, wo, paddingH, paddingW, zeroRow,
-        weights, both ? weights + 36 : nowhere,
-      );
     }
   }
 }

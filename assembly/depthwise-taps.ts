@@ -1,6 +1,8 @@
 // The filter gradient of a depthwise convolution with 3x3 filters and stride 2, read where it lies: lanes are the three taps of a row of the filter (the
 // fourth is idle), so nothing is transposed, as it must be where lanes are planes (depthwise-filter.ts). Sums run along positions, and a sum waits for the
 // one before: two planes are summed side by side. Contract: kernels/conv.ts.
+import { clear } from './image';
+import { shareEnd, shareStart } from './shares';
 import { KC } from './tile';
 import { multiplyAdd, storePart } from './vector';
 
@@ -43,7 +45,7 @@ function addThree(to: usize, sums: v128): void {
  * Adds the block sums of two planes of h x w at `x` and `otherX`, with gradients of ho x wo at `g` and `otherG`, to nine weights each, at `to` and `other`.
  * Both may be the same plane, if what is at `other` does not count. `zeroRow`: w floats +0.
  */
-export function addTaps(
+function addTaps(
   x: usize, otherX: usize, g: usize, otherG: usize, h: i32, w: i32, ho: i32, wo: i32, paddingH: i32, paddingW: i32, zeroRow: usize, to: usize, other: usize,
 ): void {
   const rowBytes = <usize>w << 2, cut = 2 * wo - paddingW >= w, firsts = firstBytes(paddingW != 0), lasts = lastBytes(cut);
@@ -160,5 +162,25 @@ export function addTaps(
     addThree(other, b0);
     addThree(other + 12, b1);
     addThree(other + 24, b2);
+  }
+}
+
+/** gradWeight summed over `n` images in order, two channels at a time. Shares are such pairs. */
+export function tapsBackwardFilter(
+  x: usize, gradY: usize, gradWeight: usize, n: i32, c: i32, h: i32, w: i32, ho: i32, wo: i32, paddingH: i32, paddingW: i32, scratch: usize,
+): void {
+  const pairs = (c + 1) / 2, firstChannel = 2 * shareStart(pairs), endChannel = min(c, 2 * shareEnd(pairs));
+  const zeroRow = scratch, nowhere = zeroRow + (<usize>(w + 8) << 2), planeBytes = <usize>(h * w) << 2, gradientBytes = <usize>(ho * wo) << 2;
+  clear(zeroRow, w + 8 + 9);
+  clear(gradWeight + (<usize>(9 * firstChannel) << 2), 9 * max(0, endChannel - firstChannel));
+  for (let image = 0; image < n; image++) {
+    for (let channel = firstChannel; channel < endChannel; channel += 2) {
+      const plane = x + <usize>(image * c + channel) * planeBytes, gradient = gradY + <usize>(image * c + channel) * gradientBytes;
+      const weights = gradWeight + (<usize>(9 * channel) << 2), both = channel + 1 < endChannel;
+      addTaps(
+        plane, both ? plane + planeBytes : plane, gradient, both ? gradient + gradientBytes : gradient, h, w, ho, wo, paddingH, paddingW, zeroRow,
+        weights, both ? weights + 36 : nowhere,
+      );
+    }
   }
 }

@@ -250,7 +250,7 @@ export const kernelMutants = [
   ),
   kernel(
     'depthwise: the last of an odd number of channels counts twice in a filter gradient with stride 2',
-    'depthwise-filter',
+    'depthwise-taps',
     'both ? weights + 36 : nowhere',
     'both ? weights + 36 : weights',
     '^conv2d_f32_backward_filter equals',
