@@ -239,7 +239,7 @@ function filters(m: i32, work: usize, to: usize, element: usize): void {
 /** Floats from one row of a strip to the next: what a row of tiles reads, and what is read behind it. */
 // @ts-ignore: decorator
 @inline
-export function stripPitch(m: i32, across: i32): i32 {
+function stripPitch(m: i32, across: i32): i32 {
   return across * m + 4;
 }
 

@@ -61,21 +61,25 @@ const work = (values: Sizes): number => {
 
 const quads = (count: number): number => 4 * Math.ceil(count / 4);
 
-/** Tiles in a block of rows of tiles, unless a row has more. */
-const blockTiles = 64;
+/** Tiles in a block of rows of tiles of a filter's gradient, unless a row has more: part of its contract. */
+const gradientTiles = 64;
+
+/** The same for the other two, where no result depends on it. */
+const blockTiles = (m: number): number => (m === 2 ? 64 : 32);
 
 /** Columns of a packed matrix. */
 const panels = (count: number): number => 16 * Math.ceil(count / 16);
 
 /** Rows of tiles in a block. */
-const rowsOfBlock = (across: number): number => Math.max(1, Math.floor(blockTiles / across));
+const rowsOfBlock = (tiles: number, across: number): number => Math.max(1, Math.floor(tiles / across));
 
 /**
- * What assembly/winograd.ts lays out for results of `w` columns: transforms of `filters` filters and of tiles of `channels` channels (both
- * rounded up to what is laid out), `strips` times the strips of four channels, and the products' own.
+ * What assembly/winograd.ts lays out for results of `w` columns: transforms of `filters` filters and of blocks of `blockOf` tiles of `channels`
+ * channels (both rounded up to what is laid out), `strips` times the strips of four channels, and the products' own.
  */
 function scratchBytes(
   m: number,
+  blockOf: number,
   w: number,
   filters: number,
   channels: number,
@@ -84,7 +88,7 @@ function scratchBytes(
 ): number {
   const elements = (m + 2) * (m + 2);
   const across = Math.ceil(w / m);
-  const tiles = rowsOfBlock(across) * across;
+  const tiles = rowsOfBlock(blockOf, across) * across;
   const strip = (4 * (m + 2) + 1) * (across * m + 4);
   // Each of the three is padded to an odd number of lines of 16 floats.
   const padding = 3 * 32;
@@ -100,7 +104,7 @@ function outputPlane({ h, w, paddingH, paddingW }: WinogradSizes): [number, numb
 function forwardScratch(values: Sizes): number {
   const s = sizesOf(values);
   const [c, o] = [quads(s.c), quads(s.o)];
-  return scratchBytes(s.tile, outputPlane(s)[1], s.c * panels(s.o), c + o, 1, (tiles) =>
+  return scratchBytes(s.tile, blockTiles(s.tile), outputPlane(s)[1], s.c * panels(s.o), c + o, 1, (tiles) =>
     productScratch(tiles, s.o, s.c),
   );
 }
@@ -108,13 +112,17 @@ function forwardScratch(values: Sizes): number {
 function dataScratch(values: Sizes): number {
   const s = sizesOf(values);
   const [c, o] = [quads(s.c), quads(s.o)];
-  return scratchBytes(s.tile, s.w, s.o * panels(s.c), c + o, 1, (tiles) => productScratch(tiles, s.c, s.o));
+  return scratchBytes(s.tile, blockTiles(s.tile), s.w, s.o * panels(s.c), c + o, 1, (tiles) =>
+    productScratch(tiles, s.c, s.o),
+  );
 }
 
 function filterScratch(values: Sizes): number {
   const s = sizesOf(values);
   const [c, o] = [quads(s.c), quads(s.o)];
-  return scratchBytes(s.tile, outputPlane(s)[1], s.c * o, c + o, 2, (tiles) => productScratch(s.c, s.o, tiles));
+  return scratchBytes(s.tile, gradientTiles, outputPlane(s)[1], s.c * o, c + o, 2, (tiles) =>
+    productScratch(s.c, s.o, tiles),
+  );
 }
 
 /** One dimension of a tile of the image: m + 2 elements. */
@@ -286,7 +294,7 @@ function filterGradient(f: Round, s: WinogradSizes, x: Floats, gradY: Floats, gr
     ),
   );
   const blockEnd = (tile: number): number => {
-    const count = rowsOfBlock(across) * across;
+    const count = rowsOfBlock(gradientTiles, across) * across;
     return Math.min(tiles.length, (Math.floor(tile / count) + 1) * count);
   };
   for (let out = 0; out < s.o; out++)
@@ -347,7 +355,11 @@ export const winograd_conv2d_f32_forward = defineKernel({
     { name: 'bias', kind: 'input', type: 'float', length: of('o'), optional: true, doc: '[o]' },
     output('y', outputLength, '[n, o, ho, wo]'),
     ...sizes,
-    scratch('workspace', forwardScratch, 'transformed filters, and one image in transformed tiles and their products'),
+    scratch(
+      'workspace',
+      forwardScratch,
+      'transformed filters, and one block of tiles of the image in transformed form, and their products',
+    ),
   ],
   rules,
   reference: (f: Round, x: Floats, weight: Floats, bias: Floats, y: Floats, ...given: SizeValues) => {
@@ -373,7 +385,11 @@ export const winograd_conv2d_f32_backward_data = defineKernel({
     input('weight', weightLength, '[o, c, 3, 3]'),
     output('gradX', of('n', 'c', 'h', 'w'), '[n, c, h, w]'),
     ...sizes,
-    scratch('workspace', dataScratch, 'transformed filters, and one gradient in transformed tiles and their products'),
+    scratch(
+      'workspace',
+      dataScratch,
+      'transformed filters, and one block of tiles of the gradient in transformed form, and their products',
+    ),
   ],
   rules,
   reference: (f: Round, gradY: Floats, weight: Floats, gradX: Floats, ...given: SizeValues) => {
