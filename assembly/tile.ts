@@ -63,12 +63,13 @@ function updateRow(c: usize, low: v128, high: v128, alpha: v128, beta: v128): vo
  * Four rows of sums over `runs` runs of `steps` steps, both at least 1, merged into C, whose rows are `cRow` apart; `initial` points to a float
  * per row. Element (row r, step s) of A is the float at `a<r>`, which moves by `aStep` each step and by `aJump` more after each run. A step of B
  * is the eight floats at `b`, which moves by `bStep`; or, if `tapped`, four at `b` and four at `other`, both plus an offset that is read from
- * the list at `bStep`. All strides are in bytes.
+ * the list at `bStep`. If `spread`, a step of A is four vectors at `a0`, each an element repeated (spread.ts): then a step needs no arithmetic on
+ * addresses but one addition, where a splatting load takes one for each row (V8 folds no offset into it). All strides are in bytes.
  */
 // @ts-ignore: decorator
 @inline
 function fourRows(
-  tapped: bool, runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize,
+  tapped: bool, spread: bool, runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize,
   b: usize, other: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
 ): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
@@ -82,20 +83,21 @@ function fourRows(
       const b0 = v128.load(b + at), b1 = tapped ? v128.load(other + at) : v128.load(b, 16);
       if (tapped) bStep += 4;
       else b += bStep;
-      let x = v128.load32_splat(a0);
-      a0 += aStep;
+      let x = spread ? v128.load(a0) : v128.load32_splat(a0);
+      if (!spread) a0 += aStep;
       c00 = multiplyAdd(c00, x, b0);
       c01 = multiplyAdd(c01, x, b1);
-      x = v128.load32_splat(a1);
-      a1 += aStep;
+      x = spread ? v128.load(a0, 16) : v128.load32_splat(a1);
+      if (!spread) a1 += aStep;
       c10 = multiplyAdd(c10, x, b0);
       c11 = multiplyAdd(c11, x, b1);
-      x = v128.load32_splat(a2);
-      a2 += aStep;
+      x = spread ? v128.load(a0, 32) : v128.load32_splat(a2);
+      if (!spread) a2 += aStep;
       c20 = multiplyAdd(c20, x, b0);
       c21 = multiplyAdd(c21, x, b1);
-      x = v128.load32_splat(a3);
-      a3 += aStep;
+      x = spread ? v128.load(a0, 48) : v128.load32_splat(a3);
+      if (spread) a0 += 64;
+      else a3 += aStep;
       c30 = multiplyAdd(c30, x, b0);
       c31 = multiplyAdd(c31, x, b1);
     } while (--left);
@@ -124,7 +126,27 @@ export function tile(
   runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize, b: usize, bStep: usize,
   mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
 ): void {
-  fourRows(false, runs, steps, a0, a1, a2, a3, aStep, aJump, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
+  fourRows(false, false, runs, steps, a0, a1, a2, a3, aStep, aJump, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
+}
+
+/** One full tile whose rows of A are a panel of spread.ts. */
+function spreadTile(
+  steps: i32, a: usize, b: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+): void {
+  fourRows(false, true, 1, steps, a, 0, 0, 0, 0, 0, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
+}
+
+/** `spreadTile`, cut to `rows` of 4 and `columns` of 8; what is cut off is computed, goes to `spare`, and stays there. */
+export function anySpreadTile(
+  rows: i32, columns: i32, steps: i32, a: usize, b: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+  spare: usize,
+): void {
+  if (rows == MR && columns == NR) {
+    spreadTile(steps, a, b, bStep, mode, alpha, beta, initial, c, cRow);
+  } else {
+    spreadTile(steps, a, b, bStep, STORE, 1, 0, zeros, spare, 32);
+    mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
+  }
 }
 
 /** One full tile whose B is read in place, through a list of offsets. */
@@ -132,7 +154,7 @@ function tapTile(
   steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, other: usize, taps: usize,
   mode: i32, initial: usize, c: usize, cRow: usize,
 ): void {
-  fourRows(true, 1, steps, a0, a1, a2, a3, aStep, 0, b, other, taps, mode, 1, 1, initial, c, cRow);
+  fourRows(true, false, 1, steps, a0, a1, a2, a3, aStep, 0, b, other, taps, mode, 1, 1, initial, c, cRow);
 }
 
 /** Two rows, for what is left of C at the bottom: see `fourRows`. */

@@ -174,8 +174,8 @@ export const endingRules = {
   edges: `${productRules.edges} The ending follows also then. ${clampRule}`,
 };
 
-/** One tile, one panel of sixteen columns by a block of k, and the largest block of A (512 rows by a block of k). */
+/** One tile, one panel of sixteen columns (or of four rows spread out) by a block of k, and the largest block of A or B: 512 rows or columns by a block of k. */
 export function productScratch(m: number, n: number, k: number): number {
-  const rows = Math.ceil(Math.min(512, Math.max(m, n)) / 4) * 4;
-  return 4 * (32 + 16 * blockLength + rows * Math.min(k, blockLength));
+  const lanes = Math.ceil(Math.min(512, Math.max(m, n)) / 8) * 8;
+  return 4 * (32 + 16 * blockLength + lanes * Math.min(k, blockLength));
 }

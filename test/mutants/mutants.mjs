@@ -186,6 +186,20 @@ export const kernelMutants = [
     '^gemm_prepacked_f32 equals',
   ),
   kernel(
+    'beta: it is applied in every block of k, with A spread out',
+    'spread',
+    'const factor: f32 = from == 0 ? beta : 1',
+    'const factor: f32 = beta',
+    '^gemm_f32 equals',
+  ),
+  kernel(
+    'tail: with A spread out, rows that are not there are written',
+    'spread',
+    'min(MR, endRow - row)',
+    'MR',
+    '^gemm_f32 equals',
+  ),
+  kernel(
     'tail: two rows at the bottom are written as one',
     'tile',
     'updateRow(c + cRow, c10, c11, factor, old);\n  }\n}\n\nfunction halfTile',

@@ -55,6 +55,11 @@ const grid = [
     call(515, 9, 5, transposes, scalars[3]!, false),
     call(9, 515, 5, transposes, scalars[3]!, true),
     call(140, 41, 300, transposes, scalars[1]!, false),
+    // Enough rows and columns for A to be spread out: tiles cut at the bottom and right, two blocks of k, two of columns.
+    call(33, 81, 300, transposes, scalars[3]!, false),
+    call(34, 88, 257, transposes, scalars[1]!, true),
+    call(35, 533, 9, transposes, scalars[2]!, false),
+    call(36, 96, 256, transposes, scalars[0]!, true),
     // One row or column: eight lanes at a time, blocks of 1024 lanes, rows of four steps.
     ...[1, 3, 4, 8, 31, 1023, 1024, 1029].flatMap((lanes) => [
       call(1, lanes, 7, transposes, scalars[3]!, lanes % 2 === 0),

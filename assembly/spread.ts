@@ -1,0 +1,73 @@
+// Products with A spread out: four rows of a block of A become a panel in the first cache, each element repeated over a vector, and panels of B stream past
+// it from the second. A step of the tile then is loads, products, sums and nothing else, 24 instructions instead of 28, which is
+// what counts where 16 of them go through four ports in four cycles (AMD Zen 4; docs/performance.md). Spreading costs four stores a step, which enough
+// columns must pay for. The sums are those of product.ts, in the same order.
+import { finish } from './ending';
+import { packColumns } from './packing';
+import { anySpreadTile, KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
+
+/** Columns of a block of B: KC x 512 floats are half a megabyte of second cache. */
+// @ts-ignore: decorator
+@inline
+const NC: i32 = 512;
+
+/** Bytes of a step of a spread panel. */
+// @ts-ignore: decorator
+@inline
+const STEP: usize = 64;
+
+/** Spreads `rows` (1 to 4) rows of `steps` elements, `row` and `step` bytes apart; rows that are missing repeat the last. */
+export function spreadRows(from: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {
+  let r1 = from + (rows > 1 ? row : 0);
+  let r2 = r1 + (rows > 2 ? row : 0);
+  let r3 = r2 + (rows > 3 ? row : 0);
+  do {
+    v128.store(to, v128.load32_splat(from));
+    v128.store(to, v128.load32_splat(r1), 16);
+    v128.store(to, v128.load32_splat(r2), 32);
+    v128.store(to, v128.load32_splat(r3), 48);
+    from += step;
+    r1 += step;
+    r2 += step;
+    r3 += step;
+    to += STEP;
+  } while (--steps);
+}
+
+/** Packs a block of B in panels of eight columns. */
+function packBlock(from: usize, column: usize, step: usize, width: i32, steps: i32, to: usize): void {
+  for (; width > 0; width -= NR) {
+    packColumns(from, column, step, min(NR, width), steps, to, 32);
+    from += 8 * column;
+    to += <usize>steps << 5;
+  }
+}
+
+/** Some rows and columns of C: `blocks` of product.ts, which names the parameters, for a C that is not transposed. */
+export function spreadBlocks(
+  firstRow: i32, endRow: i32, firstColumn: i32, endColumn: i32, k: i32, alpha: f32, a: usize, aRow: usize, aStep: usize,
+  b: usize, bColumn: usize, bStep: usize, beta: f32, c: usize, cRow: usize, ending: usize, scratch: usize,
+): void {
+  const spare = scratch, aPanel = spare + TILE_BYTES, bBlock = aPanel + <usize>KC * STEP;
+  for (let left = firstColumn; left < endColumn; left += NC) {
+    const width = min(NC, endColumn - left);
+    for (let from = 0; from < k; from += KC) {
+      const steps = min(KC, k - from), mode = from == 0 && beta == 0 ? STORE : UPDATE;
+      const factor: f32 = from == 0 ? beta : 1, panelBytes = <usize>steps << 5;
+      packBlock(b + <usize>left * bColumn + <usize>from * bStep, bColumn, bStep, width, steps, bBlock);
+      for (let row = firstRow; row < endRow; row += MR) {
+        const height = min(MR, endRow - row);
+        spreadRows(a + <usize>row * aRow + <usize>from * aStep, aRow, aStep, height, steps, aPanel);
+        const at = c + <usize>row * cRow + (<usize>left << 2);
+        let panel = bBlock;
+        for (let column = 0; column < width; column += NR) {
+          anySpreadTile(
+            height, min(NR, width - column), steps, aPanel, panel, 32, mode, alpha, factor, zeros, at + (<usize>column << 2), cRow, spare,
+          );
+          panel += panelBytes;
+        }
+        if (ending && from + steps == k) finish(ending, row, left, height, width, at, cRow);
+      }
+    }
+  }
+}
