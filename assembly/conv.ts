@@ -12,6 +12,8 @@ import { ENDING_BYTES, finishLike, writeLikeEnding } from './ending';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { NOTHING, product } from './product';
 import { dealImages, shareEnd, shares, shareStart } from './shares';
+import { acrossPanels, NC, SPREAD_COLUMNS, spreadRows, STEP } from './spread';
+import { wideTiles } from './wide-tile';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
 /**
@@ -155,7 +157,7 @@ function forward(
   }
   const plain = isPlain(strideW, paddingH, paddingW);
   const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
-  const spare = scratch, panel = spare + TILE_BYTES, start = panel + (KC * NR << 2);
+  const spare = scratch, panel = spare + TILE_BYTES, start = panel + panelBytes(rowsEach, positions);
   const taps = start + floats(o + MR), padded = taps + floats(k);
   listTaps(taps, each, kh, kw, rows, pitch, strideW, dilationH, dilationW);
   clear(start, o + MR);
@@ -186,7 +188,16 @@ function forwardGroup(
   patches: usize, taps: usize, weight: usize, start: usize, y: usize, o: i32, k: i32, begin: i32, end: i32, positions: i32, wo: i32,
   rowBytes: usize, ending: usize, panel: usize, spare: usize,
 ): void {
-  const direct = o <= DIRECT_ROWS, yRow = <usize>positions << 2, weightRow = <usize>k << 2;
+  const yRow = <usize>positions << 2, weightRow = <usize>k << 2;
+  if (suitsSpread(o, positions)) {
+    for (let q = begin; q < end; q += NC) {
+      const width = min(NC, end - q);
+      spreadPositions(patches, q, width, positions, wo, rowBytes, taps, weight, 4 * weightRow, weightRow, 4, k, o, start, 16, y, yRow, panel, spare);
+      if (ending) finishLike(ending, o, width, y + (<usize>q << 2), yRow);
+    }
+    return;
+  }
+  const direct = o <= DIRECT_ROWS;
   for (let from = 0; from < k; from += KC) {
     const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
     for (let q = begin; q < end; q += NR) {
@@ -204,6 +215,47 @@ function forwardGroup(
         initial += 16;
       }
       if (ending && from + steps == k) finishLike(ending, o, width, y + (<usize>q << 2), yRow);
+    }
+  }
+}
+
+/** Whether filters are spread out: at least as many positions as pay for it, and patches that are packed. */
+// @ts-ignore: decorator
+@inline
+function suitsSpread(rows: i32, positions: i32): bool {
+  return rows > DIRECT_ROWS && positions >= SPREAD_COLUMNS && !wideTiles();
+}
+
+/** Bytes for packed patches: one panel, or a spread panel of filters and all panels that stay in the second cache. As kernels/conv-sizes.ts has it. */
+// @ts-ignore: decorator
+@inline
+function panelBytes(rows: i32, positions: i32): usize {
+  if (rows <= DIRECT_ROWS || positions < SPREAD_COLUMNS) return <usize>(KC * NR) << 2;
+  return <usize>KC * STEP + (<usize>(KC * min(NC, (positions + NR - 1) & ~(NR - 1))) << 2);
+}
+
+/**
+ * `rows` filters of `k` taps over `width` (at most NC) positions from `q` on, filters spread out (spread.ts). Filter r begins at `a` + r / 4 * `quad` + r % 4 * `aRow`,
+ * its taps are `aStep` apart; its results start from the float at `initial`, which for the next four lies `initialQuad` bytes on.
+ */
+function spreadPositions(
+  patches: usize, q: i32, width: i32, positions: i32, columns: i32, rowBytes: usize, taps: usize, a: usize, quad: usize, aRow: usize, aStep: usize, k: i32, rows: i32,
+  initial: usize, initialQuad: usize, to: usize, toRow: usize, panel: usize, spare: usize,
+): void {
+  const block = panel + <usize>KC * STEP;
+  for (let from = 0; from < k; from += KC) {
+    const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE, list = taps + (<usize>from << 2);
+    for (let at = 0; at < width; at += NR) {
+      packPatches(patches, q + at, positions, columns, rowBytes, list, steps, block + <usize>(at * steps) * 4);
+    }
+    let filter = a + <usize>from * aStep, start = initial, result = to + (<usize>q << 2);
+    for (let row = 0; row < rows; row += MR) {
+      const height = min(MR, rows - row);
+      spreadRows(filter, aRow, aStep, height, steps, panel);
+      acrossPanels(height, width, steps, panel, block, mode, 1, 1, start, result, toRow, spare);
+      filter += quad;
+      start += initialQuad;
+      result += 4 * toRow;
     }
   }
 }
@@ -256,7 +308,7 @@ export function conv2d_f32_backward_data(
     return;
   }
   const phaseTaps = each * kh * kw;
-  const spare = scratch, panel = spare + TILE_BYTES, taps = panel + (KC * NR << 2);
+  const spare = scratch, panel = spare + TILE_BYTES, taps = panel + panelBytes(rowsEach, strideH == 1 && strideW == 1 ? h * w : 0);
   const filter = taps + floats(phaseTaps), padded = filter + floats(phaseTaps * (rowsEach + MR));
   // Images that are cut are cut along the channels of each group, four staying together.
   const quads = (rowsEach + MR - 1) / MR;
@@ -341,6 +393,16 @@ function onePhase(
 ): void {
   const positions = countY * countX, toRow = <usize>(h * w) << 2, rowBytes = <usize>pitch << 2;
   const adjacent = strideH == 1 && strideW == 1, direct = adjacent && c <= DIRECT_ROWS;
+  if (adjacent && suitsSpread(c, positions)) {
+    // Panels hold four rows to the end of k.
+    const quad = <usize>k << 4;
+    for (let q = 0; q < positions; q += NC) {
+      spreadPositions(
+        origin, q, min(NC, positions - q), positions, countX, rowBytes, taps, filter, quad, 4, 16, k, c, zeros, 0, to, toRow, panel, spare,
+      );
+    }
+    return;
+  }
   for (let from = 0; from < k; from += KC) {
     const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
     for (let q = 0; q < positions; q += NR) {

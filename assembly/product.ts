@@ -5,7 +5,7 @@ import { finish } from './ending';
 import { gemv } from './gemv';
 import { packColumns, packRows } from './packing';
 import { isFirstShare, shareEnd, shares, shareStart } from './shares';
-import { spreadBlocks } from './spread';
+import { SPREAD_COLUMNS, spreadBlocks } from './spread';
 import { tallTile, tallTiles } from './tall-tile';
 import { anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { wideTile, wideTiles } from './wide-tile';
@@ -30,12 +30,7 @@ const DIRECT_ROWS: i32 = 64;
 @inline
 const PACK_A_BYTES: usize = 131072;
 
-/**
- * From this many columns and rows on, the rows of A are spread out: at 64 columns that is even (64 x 64 x 64 is 3 % slower), at 16 rows up to 20 % slower.
- */
-// @ts-ignore: decorator
-@inline
-const SPREAD_COLUMNS: i32 = 80;
+/** From this many rows on, the rows of A are spread out: at 16 that is up to 20 % slower. */
 // @ts-ignore: decorator
 @inline
 const SPREAD_ROWS: i32 = 32;

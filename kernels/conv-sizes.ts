@@ -73,7 +73,12 @@ export function convolutionWork(values: Sizes): number {
 /** Bytes of `count` floats, rounded up to a vector, as the kernels lay their regions out. */
 const floatBytes = (count: number): number => Math.ceil(count / 4) * 16;
 const tileBytes = 128;
-const panelBytes = 32 * blockLength;
+
+/** Packed patches for `rows` channels: one panel, or a panel of spread-out filters and up to 512 positions. */
+function panelBytes(rows: number, positions: number): number {
+  if (rows <= 16 || positions < 80) return 32 * blockLength;
+  return 64 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
+}
 
 /** One padded image, its rows rounded up to a multiple of the stride. */
 function paddedBytes({ c, h, w, strideW, paddingH, paddingW }: ConvSizes): number {
@@ -133,8 +138,10 @@ export function forwardScratch(values: Sizes): number {
     return floatBytes(s.kh * s.kw) + 16 * s.kh * s.kw + planeBytes(plane);
   }
   const each = s.c / s.groups;
-  const image = tileBytes + panelBytes + floatBytes(s.o + 4) + floatBytes(each * s.kh * s.kw) + paddedBytes(s);
-  return Math.max(image, laneBytes(s, each, [s.h, s.w], s.o / s.groups, outputPlane(s)));
+  const [ho, wo] = outputPlane(s);
+  const panels = panelBytes(s.o / s.groups, ho * wo);
+  const image = tileBytes + panels + floatBytes(s.o + 4) + floatBytes(each * s.kh * s.kw) + paddedBytes(s);
+  return Math.max(image, laneBytes(s, each, [s.h, s.w], s.o / s.groups, [ho, wo]));
 }
 
 /** Working memory of the data gradient. */
@@ -149,7 +156,8 @@ export function dataScratch(values: Sizes): number {
   if (isDepthwise(s)) return depthwiseDataBytes(s, rows, columns);
   const taps = each * s.kh * s.kw;
   const packed = floatBytes(taps) + floatBytes(taps * (rowsEach + 4));
-  const image = tileBytes + panelBytes + packed + floatBytes(each * rows * columns);
+  const panels = panelBytes(rowsEach, s.strideH === 1 && s.strideW === 1 ? s.h * s.w : 0);
+  const image = tileBytes + panels + packed + floatBytes(each * rows * columns);
   const product = s.kh === 1 && s.kw === 1 ? productScratch(rowsEach, s.h * s.w, each) : 0;
   return Math.max(image, product, laneBytes(s, each, [ho, wo], rowsEach, [s.h, s.w]));
 }

@@ -221,6 +221,20 @@ export const kernelMutants = [
     '^conv2d_f32_forward equals',
   ),
   kernel(
+    'bias: with filters spread out, the first four channels’ goes to all',
+    'conv',
+    '      start += initialQuad;\n',
+    '',
+    '^conv2d_f32_forward equals',
+  ),
+  kernel(
+    'blocks: with filters spread out, every block of taps reads the first one’s weights',
+    'conv',
+    'let filter = a + <usize>from * aStep, start',
+    'let filter = a, start',
+    '^conv2d_f32_backward_data equals',
+  ),
+  kernel(
     'stride: phases of the data gradient start one pixel late',
     'conv',
     '(rh - paddingH % strideH + strideH) % strideH',

@@ -58,6 +58,13 @@ const grid = [
   ...Array.from({ length: 6 }, (_, i) => call(1, [30, 3, 12], 1 + i, [3, 3], one, [1, 1])),
   ...Array.from({ length: 6 }, (_, i) => call(1, [1 + i, 3, 12], 30, [3, 3], one, [1, 1])),
   call(1, [17, 3, 8], 18, [3, 3], one, [1, 1]),
+  // Enough channels and positions for filters to be spread out: cut tiles, two blocks of taps, two blocks of positions; strides, groups, 1x1.
+  call(2, [18, 9, 10], 17, [3, 3], one, [1, 1]),
+  call(1, [30, 9, 9], 31, [3, 3], one, [1, 1]),
+  call(1, [18, 23, 24], 17, [2, 2], one, none),
+  call(1, [17, 9, 9], 257, one, one, none),
+  call(1, [3, 19, 18], 18, [3, 3], [2, 2], [1, 1]),
+  call(2, [36, 9, 10], 40, [3, 2], one, [1, 1], { groups: 2, dilation: [2, 1] }),
   // Batches: images as lanes, whole and cut batches, every cut of channels, one to three blocks of taps, phases, pixels that no tap meets.
   call(8, [1, 12, 13], 6, [5, 5], one, [2, 2]),
   call(11, [6, 14, 14], 16, [5, 5], one, none),
