@@ -12,17 +12,9 @@ import { ENDING_BYTES, finishLike, writeLikeEnding } from './ending';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { NOTHING, product } from './product';
 import { dealImages, shareEnd, shares, shareStart } from './shares';
-import { acrossPanels, NC, SPREAD_COLUMNS, spreadRows, STEP } from './spread';
-import { wideTiles } from './wide-tile';
+import { DIRECT_ROWS, panelBytes, spreadPositions, suitsSpread } from './conv-spread';
+import { NC } from './spread';
 import { convolveLanes, suitsLanes } from './conv-lanes';
-
-/**
- * Up to this many rows of a result (channels), patches are read in place where they can be: at 6 rows that is 20 to 45 % faster, at 16 about
- * even on Node 20 and 8 % faster on Node 24.
- */
-// @ts-ignore: decorator
-@inline
-const DIRECT_ROWS: i32 = 16;
 
 /** Up to this many images, the data gradient of 1x1 filters is a plain matrix product (512 channels at 7x7: 41 instead of 33 GFLOP/s; at 8: 41 and 44). */
 // @ts-ignore: decorator
@@ -215,47 +207,6 @@ function forwardGroup(
         initial += 16;
       }
       if (ending && from + steps == k) finishLike(ending, o, width, y + (<usize>q << 2), yRow);
-    }
-  }
-}
-
-/** Whether filters are spread out: at least as many positions as pay for it, and patches that are packed. */
-// @ts-ignore: decorator
-@inline
-function suitsSpread(rows: i32, positions: i32): bool {
-  return rows > DIRECT_ROWS && positions >= SPREAD_COLUMNS && !wideTiles();
-}
-
-/** Bytes for packed patches: one panel, or a spread panel of filters and all panels that stay in the second cache. As kernels/conv-sizes.ts has it. */
-// @ts-ignore: decorator
-@inline
-function panelBytes(rows: i32, positions: i32): usize {
-  if (rows <= DIRECT_ROWS || positions < SPREAD_COLUMNS) return <usize>(KC * NR) << 2;
-  return <usize>KC * STEP + (<usize>(KC * min(NC, (positions + NR - 1) & ~(NR - 1))) << 2);
-}
-
-/**
- * `rows` filters of `k` taps over `width` (at most NC) positions from `q` on, filters spread out (spread.ts). Filter r begins at `a` + r / 4 * `quad` + r % 4 * `aRow`,
- * its taps are `aStep` apart; its results start from the float at `initial`, which for the next four lies `initialQuad` bytes on.
- */
-function spreadPositions(
-  patches: usize, q: i32, width: i32, positions: i32, columns: i32, rowBytes: usize, taps: usize, a: usize, quad: usize, aRow: usize, aStep: usize, k: i32, rows: i32,
-  initial: usize, initialQuad: usize, to: usize, toRow: usize, panel: usize, spare: usize,
-): void {
-  const block = panel + <usize>KC * STEP;
-  for (let from = 0; from < k; from += KC) {
-    const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE, list = taps + (<usize>from << 2);
-    for (let at = 0; at < width; at += NR) {
-      packPatches(patches, q + at, positions, columns, rowBytes, list, steps, block + <usize>(at * steps) * 4);
-    }
-    let filter = a + <usize>from * aStep, start = initial, result = to + (<usize>q << 2);
-    for (let row = 0; row < rows; row += MR) {
-      const height = min(MR, rows - row);
-      spreadRows(filter, aRow, aStep, height, steps, panel);
-      acrossPanels(height, width, steps, panel, block, mode, 1, 1, start, result, toRow, spare);
-      filter += quad;
-      start += initialQuad;
-      result += 4 * toRow;
     }
   }
 }

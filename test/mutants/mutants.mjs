@@ -222,14 +222,14 @@ export const kernelMutants = [
   ),
   kernel(
     'bias: with filters spread out, the first four channels’ goes to all',
-    'conv',
+    'conv-spread',
     '      start += initialQuad;\n',
     '',
     '^conv2d_f32_forward equals',
   ),
   kernel(
     'blocks: with filters spread out, every block of taps reads the first one’s weights',
-    'conv',
+    'conv-spread',
     'let filter = a + <usize>from * aStep, start',
     'let filter = a, start',
     '^conv2d_f32_backward_data equals',
