@@ -1,7 +1,7 @@
 /**
  * `node bench/all.mjs [--seconds N] [--only NAME,...]`: every benchmark that targets or docs/performance.md speak of, on Node 20, 24 and 26 from npm
  * (test/runtimes/node_modules: `npm ci` there), the wide build on 26, the relaxed one
- * on 24. Writes bench/results/<date>-<node>[-<build>].json with machine and commit,
+ * on 24. Writes bench/results/<machine>/<date>-<node>[-<build>].json with machine and commit,
  * checks each against bench/targets.json, and draws docs/performance.md anew. Takes about an hour with the default of 10 s a row. Exits with 1
  * if a "must" was missed or a run failed; a run that fails does not keep the others from running.
  */
@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { machineName } from './machine.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '10' }, only: { type: 'string' } } });
@@ -29,7 +30,7 @@ if (chosen.length === 0) {
   process.exit(1);
 }
 
-const results = `${root}bench/results`;
+const results = `${root}bench/results/${machineName()}`;
 mkdirSync(results, { recursive: true });
 const day = new Date().toISOString().slice(0, 10);
 let failed = false;

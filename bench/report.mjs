@@ -1,7 +1,7 @@
 /**
- * `node bench/report.mjs [--check]`: the tables and plots of docs/performance.md from the newest results of each kind in bench/results. The page's prose is
- * written by hand; what stands between `<!-- begin NAME -->` and `<!-- end -->` is generated. `--check` writes nothing, and exits with 1 if
- * the page or a plot is not what the results say.
+ * `node bench/report.mjs [--check]`: docs/performance.md and a page of tables and plots for each machine (docs/performance/<machine>.md), from the newest
+ * results of each kind in bench/results/<machine>. The first page's prose is written by hand; what stands between `<!-- begin NAME -->` and
+ * `<!-- end -->` is generated, and so are the other pages. `--check` writes nothing, and exits with 1 if a page or a plot is not what the results say.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,18 +11,23 @@ import { barChart } from './svg.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = `${root}bench/results/`;
 const page = `${root}docs/performance.md`;
-const plots = `${root}docs/performance/`;
+const pages = `${root}docs/performance/`;
 const peers = ['tfjs-wasm', 'onnxruntime-web', 'onnxruntime-node', 'pytorch'];
 
-/** The newest report of each kind (`node24`, `node26-wide`, ...), by kind. */
-function newest() {
-  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
+/** The newest report of each kind (`node24`, `node26-wide`, ...) from one machine, by kind. */
+function newest(machine) {
   const found = new Map();
-  for (const file of files) {
+  for (const file of readdirSync(folder + machine).sort()) {
     const kind = /^\d{4}-\d\d-\d\d-(node\d+(?:-\w+)?)\.json$/.exec(file)?.[1];
-    if (kind) found.set(kind, { kind, file, ...JSON.parse(readFileSync(folder + file, 'utf8')) });
+    if (kind) found.set(kind, { kind, file, ...JSON.parse(readFileSync(`${folder}${machine}/${file}`, 'utf8')) });
   }
   return found;
+}
+
+/** What every machine reported, by the name of its folder. */
+function everything() {
+  const machines = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return new Map(machines.map(({ name }) => [name, newest(name)]));
 }
 
 const two = ({ ratio, medianRatio }) => `${ratio.toFixed(2)} (${medianRatio.toFixed(2)})`;
@@ -73,61 +78,71 @@ function engineTable(report) {
   );
 }
 
-function machines(reports) {
-  const rows = [...reports.values()].map(({ file, machine, seconds, date }) => [
-    `[${file}](../bench/results/${file})`,
-    `${machine.node}, V8 ${machine.v8}`,
-    machine.build,
-    `${machine.cpu}, ${machine.cores} cores, ${machine.system}`,
-    machine.load,
-    machine.commit,
-    `${seconds} s a row, ${date.slice(0, 16).replace('T', ' ')}`,
-  ]);
-  const [first] = reports.values();
+/** Every run of every machine; links are relative to docs/. */
+function runTable(all) {
+  const rows = [...all].flatMap(([name, reports]) =>
+    [...reports.values()].map(({ file, machine, seconds, date }) => [
+      `[${name}](performance/${name}.md)`,
+      `[${file}](../bench/results/${name}/${file})`,
+      `${machine.node}, V8 ${machine.v8}`,
+      machine.build,
+      `${machine.cpu}, ${machine.cores} cores, ${machine.system}`,
+      machine.load,
+      machine.commit,
+      `${seconds} s a row, ${date.slice(0, 16).replace('T', ' ')}`,
+    ]),
+  );
+  const [first] = [...all.values()].flatMap((reports) => [...reports.values()]);
   const versions = Object.entries(first?.peers ?? {}).map(([name, version]) => `${name} ${version}`);
-  return `${table(['results', 'Node', 'build', 'machine', 'load', 'commit', 'run'], rows)}\n\nPeers: ${versions.join('; ')}.`;
+  const head = ['machine', 'results', 'Node', 'build', 'processor', 'load', 'commit', 'run'];
+  return `${table(head, rows)}\n\nPeers: ${versions.join('; ')}.`;
 }
 
-const words = { stretch: 'stretch', met: 'met', missed: '**missed**', unknown: 'not measured' };
+const words = { stretch: 'stretch', met: 'met', missed: '**missed**' };
 
-/** Every target on one line: the worst of its rows. */
-function targetTable(reports) {
-  const byTarget = new Map();
+/** The targets of a machine's runs, each with its rows: those that were measured, and how many were not. */
+function targetsOf(reports) {
+  const groups = new Map();
   for (const report of reports.values()) {
     for (const one of checkTargets(report)) {
-      const { text, build = 'strict', must, stretch, atMost } = one.target;
-      const key = `${text}|${report.kind}|${one.target.measure}|${must}`;
-      const group = byTarget.get(key) ?? { text, kind: report.kind, build, must, stretch, atMost, all: [] };
-      group.all.push(one);
-      byTarget.set(key, group);
+      const { text, measure, must, stretch, atMost } = one.target;
+      const key = `${text}|${report.kind}|${measure}|${must}`;
+      const group = groups.get(key) ?? { text, kind: report.kind, must, stretch, atMost, rows: [], unknown: 0 };
+      if (one.best === undefined) group.unknown++;
+      else group.rows.push(one);
+      groups.set(key, group);
     }
   }
+  return groups;
+}
+
+/** The worst of the rows of a target, on one machine. */
+function verdict({ atMost, rows, unknown }) {
+  if (rows.length === 0) return 'not measured';
+  const worst = rows.reduce((a, b) => ((atMost ? b.best > a.best : b.best < a.best) ? b : a));
+  const met = rows.filter(({ state }) => state !== 'missed').length;
+  const limit = worst.ceiling === undefined ? '' : `; ${worst.ceiling.toFixed(2)} at the roofline`;
+  const where = rows.length > 1 ? `; ${met} of ${rows.length}, worst ${worst.row}` : '';
+  const missing = unknown > 0 ? `; ${unknown} not measured` : '';
+  return `${words[worst.state]} ${worst.best.toFixed(2)} (${worst.median.toFixed(2)})${where}${missing}${limit}`;
+}
+
+/** Every target on one line, with every machine's worst row. */
+function targetTable(all) {
+  const found = [...all].map(([name, reports]) => ({ name, targets: targetsOf(reports) }));
+  const lines = new Map(found.flatMap(({ targets }) => [...targets]));
   // What one run left out and another measured is not missing.
-  const isKnown = ({ all }) => all.some(({ best }) => best !== undefined);
-  const measured = new Set([...byTarget.values()].filter(isKnown).map(({ text }) => text));
-  const shown = [...byTarget.values()].filter((group) => isKnown(group) || !measured.has(group.text));
-  const rows = shown.map(({ text, kind, must, stretch, atMost, all }) => {
-    const known = all.filter(({ best }) => best !== undefined);
-    if (known.length === 0) return [text, kind, '', `${must}`, `${stretch ?? ''}`, words.unknown, all[0].why];
-    const worst = known.reduce((a, b) => ((atMost ? b.best > a.best : b.best < a.best) ? b : a));
-    const met = known.filter(({ state }) => state !== 'missed').length;
-    const bar = `${atMost ? '<= ' : ''}${must}`;
-    const limit = worst.ceiling === undefined ? '' : `; at the roofline it would be ${worst.ceiling.toFixed(2)}`;
-    const lowest = `${worst.best.toFixed(2)} (${worst.median.toFixed(2)})`;
-    return [
-      text,
-      kind,
-      lowest,
-      bar,
-      `${stretch ?? ''}`,
-      words[worst.state],
-      `${met} of ${all.length}; worst: ${worst.row}${limit}`,
-    ];
-  });
-  return table(
-    ['target', 'run', 'worst row, best (median)', 'must', 'stretch', 'state', 'rows that meet the must'],
-    rows,
-  );
+  const isKnown = (key) => found.some(({ targets }) => (targets.get(key)?.rows.length ?? 0) > 0);
+  const known = new Set([...lines].filter(([key]) => isKnown(key)).map(([, { text }]) => text));
+  for (const [key, { text }] of lines) if (known.has(text) && !isKnown(key)) lines.delete(key);
+  const rows = [...lines].map(([key, { text, kind, must, stretch, atMost }]) => [
+    text,
+    kind,
+    `${atMost ? '<= ' : ''}${must}`,
+    `${stretch ?? ''}`,
+    ...found.map(({ targets }) => (targets.has(key) ? verdict(targets.get(key)) : 'not measured')),
+  ]);
+  return table(['target', 'run', 'must', 'stretch', ...found.map(({ name }) => name)], rows);
 }
 
 /** Rows that some peer does faster. */
@@ -172,19 +187,50 @@ function charts(report) {
   return found;
 }
 
-/** The generated parts by name: `machines`, `targets`, `plots:node24`, `gemm:node24`, ... */
-function part(name, reports) {
-  const [what, kind] = name.split(':');
-  const report = reports.get(kind);
-  if (what === 'machines') return machines(reports);
-  if (what === 'targets') return targetTable(reports);
-  if (report === undefined) return `No results of ${kind} yet: run \`npm run bench -- --all\`.`;
-  if (what === 'losses') return losses(report);
-  if (what === 'engine') return engineTable(report);
-  if (what === 'plots') {
-    return [...charts(report).keys()].map((file) => `![${file.replace('.svg', '')}](performance/${file})`).join('\n\n');
+/** Titles of the runs, in the order of a machine's page. */
+const runTitles = {
+  node24: 'Node 24, the strict build, one thread',
+  'node26-wide': 'The wide build, Node 26',
+  'node24-relaxed': 'The relaxed build, Node 24',
+  node20: 'Node 20, strict',
+  node26: 'Node 26, strict',
+};
+
+/** Benchmarks with a roofline or peers, by name. */
+const kernelTitles = {
+  gemm: 'Matrix products',
+  conv: 'Convolution ("of gemm NN 512": of the rate of our own product in the same row)',
+  maps: 'What goes over its data once',
+  threads: 'Two threads inside one operation',
+  lenet: 'Training LeNet-5',
+  mlp: 'Training a perceptron',
+};
+
+/** A machine's page: every table and plot. */
+function machinePage(name, reports) {
+  const parts = [
+    `# Performance on ${name}\n\nGenerated by \`node bench/report.mjs\`. What is measured and how, and what the machine is: [performance](../performance.md).`,
+  ];
+  for (const [kind, title] of Object.entries(runTitles)) {
+    const report = reports.get(kind);
+    if (report === undefined) continue;
+    parts.push(`## ${title}`);
+    parts.push(...[...charts(report).keys()].map((file) => `![${file.replace('.svg', '')}](${name}/${file})`));
+    for (const [bench, what] of Object.entries(kernelTitles)) {
+      const isThere = (report.results[bench] ?? []).some(({ row }) => row);
+      if (isThere) parts.push(`### ${what}\n${kernelTable(report, bench)}`);
+    }
+    if (report.results.engine) parts.push(`### The engine\n${engineTable(report)}`);
+    parts.push(`### Where we lose\n${losses(report)}`);
   }
-  return kernelTable(report, what);
+  return `${parts.join('\n\n')}\n`;
+}
+
+/** The generated parts of the first page. */
+function part(name, all) {
+  if (name === 'machines') return runTable(all);
+  if (name === 'targets') return targetTable(all);
+  throw new Error(`report: a part must be machines or targets, got ${name}. Name one of them in docs/performance.md.`);
 }
 
 const isCheck = process.argv.includes('--check');
@@ -197,13 +243,18 @@ function write(path, content) {
   else writeFileSync(path, content);
 }
 
-const reports = newest();
+const all = everything();
+for (const [name, reports] of all) {
+  if (!isCheck) mkdirSync(pages + name, { recursive: true });
+  for (const report of reports.values()) {
+    for (const [file, svg] of charts(report)) write(`${pages}${name}/${file}`, svg);
+  }
+  write(`${pages}${name}.md`, machinePage(name, reports));
+}
 const prose = readFileSync(page, 'utf8');
 const generated = prose.replace(
   /<!-- begin (\S+) -->[\s\S]*?<!-- end -->/g,
-  (_, name) => `<!-- begin ${name} -->\n${part(name, reports)}\n<!-- end -->`,
+  (_, name) => `<!-- begin ${name} -->\n${part(name, all)}\n<!-- end -->`,
 );
-if (!isCheck) mkdirSync(plots, { recursive: true });
-for (const report of reports.values()) for (const [file, svg] of charts(report)) write(plots + file, svg);
 write(page, generated);
 if (isCheck && stale > 0) process.exitCode = 1;
