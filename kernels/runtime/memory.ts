@@ -42,22 +42,37 @@ let freeListBytes = 0;
 let maximum = addressableBytes;
 let scratchBlock: Run = { pointer: 0, bytes: 0 };
 
+/** Lines up to which blocks are as long as their class. */
+const shortLines = 64;
+/**
+ * Longer blocks are this many lines longer than their class. Classes are multiples of large powers of two, so blocks in a row would all begin at the same
+ * place of a page, and what a kernel reads and writes side by side would meet in the same sets of the first cache: an AMD Zen 4 takes 157 instead
+ * of 101 us for a depthwise convolution whose input and output lie 0x108000 bytes apart.
+ */
+const shiftLines = 5;
+
+/** Four classes an octave: the step is a quarter of the power of two below `lines`. */
+function classStep(lines: number): number {
+  let step = 1;
+  while (step * 8 < lines) step *= 2;
+  return step;
+}
+
 /** The bytes of the block that a request of `bytes` gets: a multiple of 64, at most 25 % more beyond the first 64. */
 export function blockBytes(bytes: number): number {
-  const units = Math.max(1, Math.ceil(bytes / alignmentBytes));
-  if (units <= 8) return units * alignmentBytes;
-  // Four classes an octave: the step is a quarter of the power of two below the request.
-  let step = 1;
-  while (step * 8 < units) step *= 2;
-  return Math.ceil(units / step) * step * alignmentBytes;
+  const needed = Math.max(1, Math.ceil(bytes / alignmentBytes));
+  const shift = needed > shortLines ? shiftLines : 0;
+  const step = classStep(needed - shift);
+  return (Math.ceil((needed - shift) / step) * step + shift) * alignmentBytes;
 }
 
 /** The largest block that fits into `bytes`. */
 function largestBlockBytes(bytes: number): number {
-  const units = Math.floor(bytes / alignmentBytes);
-  let step = 1;
-  while (step * 8 < units) step *= 2;
-  return Math.floor(units / step) * step * alignmentBytes;
+  const lines = Math.floor(bytes / alignmentBytes);
+  if (lines > shortLines && lines < shortLines + shiftLines) return shortLines * alignmentBytes;
+  const shift = lines > shortLines ? shiftLines : 0;
+  const step = classStep(lines - shift);
+  return (Math.floor((lines - shift) / step) * step + shift) * alignmentBytes;
 }
 
 /**

@@ -51,6 +51,14 @@ describe('arena', () => {
     expect(new Set(Array.from({ length: 65_536 }, (_, bytes) => blockBytes(bytes))).size).toBeLessThan(40);
   });
 
+  it('begins long blocks of one size, taken in a row, at different places of a page', () => {
+    for (const bytes of [4097, 65_536, 802_816]) {
+      const pointers = Array.from({ length: 8 }, () => allocate(bytes));
+      expect(new Set(pointers.map((pointer) => pointer % 4096)).size).toBe(8);
+      for (const pointer of pointers) free(pointer);
+    }
+  });
+
   it('keeps blocks apart, aligned and above the static data, over any history of allocations and frees', () => {
     const history = fc.array(fc.oneof(fc.integer({ min: 0, max: 40_000 }), fc.constant(-1)), { maxLength: 120 });
     fc.assert(
