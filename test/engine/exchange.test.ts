@@ -8,6 +8,7 @@ import type { Phase } from '../../src/engine/engine.ts';
 import { Exchange } from '../../src/engine/process/exchange.ts';
 import { HeldVersions } from '../../src/engine/process/held.ts';
 import { LocalLoop, mirrorOf } from '../../src/engine/process/local-loop.ts';
+import { LoopSession } from '../../src/engine/process/loop-session.ts';
 
 const PART = 4096;
 const phases: readonly Phase[] = [
@@ -240,5 +241,57 @@ describe('what is held', () => {
   it('has its copy at the next worker that owns units', () => {
     expect([0, 2, 5].map((owner) => mirrorOf([5, 0, 2, 0, -1], owner))).toEqual([2, 5, 0]);
     expect(mirrorOf([3, 3, 3], 3)).toBe(-1);
+  });
+});
+
+describe('a session that takes a unit over', () => {
+  // Its last owner died before the version had reached all. Who lacks it must get it from the new owner, without waiting for the next one: that
+  // needs a part of theirs.
+  it('sends the state to who subscribed before it was there', async () => {
+    const secret = new Uint8Array(32).fill(5);
+    const host = '127.0.0.1';
+    const loops = [0, 1, 2].map(() => new Map<number, LocalLoop>());
+    const exchanges = loops.map(
+      (own, worker) => new Exchange({ worker, host, secret, loops: own, onReceived: () => {} }),
+    );
+    const addresses = await Promise.all(exchanges.map((exchange) => exchange.open()));
+    for (const exchange of exchanges) exchange.setPeers(addresses);
+    open.push(() => exchanges.forEach((exchange) => void exchange.shut()));
+    const [reader, keeper] = [1, 2].map((worker) => {
+      const loop = new LocalLoop(handles(), phases, 0);
+      loop.blocks.reassign([0, 1], 1);
+      loops[worker]!.set(7, loop);
+      return loop;
+    }) as [LocalLoop, LocalLoop];
+    keeper.blocks.setVersion('weights', 0, 3);
+    for (const block of ['weights', 'moments']) {
+      keeper.blocks.part(block, 0, 3).set(bytesOf(block, 3));
+      keeper.held.add(block, 0, 3);
+    }
+    const links = {
+      worker: 0,
+      exchange: exchanges[0]!,
+      toDriver: () => {},
+      onProgress: () => {},
+      sendStatus: () => {},
+    };
+    const session = new LoopSession(
+      { type: 'openLoop', job: 7, blocks: handles(), phases, startIteration: 0, program: null, faults: null } as never,
+      { ...links, toThread: () => {} },
+    );
+    loops[0]!.set(7, session.loop);
+
+    reader.blocks.setVersion('weights', 0, 2);
+    const ranges = [{ offsetBytes: 0, lengthBytes: PART }];
+    exchanges[1]!.subscribe(reader, [{ block: 'weights', unit: 0, owner: 0, ranges, from: 3 }]);
+    // The subscription has arrived when a question asked after it is answered.
+    await exchanges[1]!.holdings(0, 7, 0, 0);
+    session.owners(1, [0, 1]);
+    session.enter({
+      ...{ type: 'enterLoop', job: 7, epoch: 1, owners: [0, 1], units: [0], newUnits: [], floor: 0, limit: 10 },
+      ...{ versions: [3, 3], reached: [] },
+    });
+    await until(() => reader.blocks.version('weights', 0) === 3);
+    expect(reader.blocks.part('weights', 0, 3)).toEqual(bytesOf('weights', 3));
   });
 });

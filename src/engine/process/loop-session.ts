@@ -109,7 +109,11 @@ export class LoopSession {
     const taken = units.filter((unit) => !this.owned.has(unit));
     await Promise.all(taken.map((unit) => takeOverUnit(this.loop, unit, message, exchange)));
     if (isOver()) return false;
-    for (const unit of taken) this.owned.add(unit);
+    for (const unit of taken) {
+      this.owned.add(unit);
+      // Who subscribed before the state was here, and lacks the version that the last owner died with, would wait for it: this unit's next version needs theirs.
+      exchange.published(this.loop, this.loop.main, unit);
+    }
     exchange.subscribe(this.loop, this.loop.wants(owners, worker));
     await this.getShared(owners, isOver);
     for (const unit of newUnits) {
