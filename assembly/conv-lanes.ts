@@ -2,6 +2,7 @@
 import { KC, STORE, UPDATE } from './tile';
 import { finishLike } from './ending';
 import { intoLanes, fromLanes, LANES, laneRow, PIXEL, spread, TAP } from './lanes';
+import { spreadRows } from './spread';
 import { classBound, listReach, listTapsOf, sourceStep, tapStep } from './reach';
 
 // What must stay in the caches for this to pay: tap lists and packed weights in the second, one batch of pixels in the first or second.
@@ -54,15 +55,12 @@ export function suitsLanes(
     listBytes(s, h, w, kh, kw, strideH, strideW, blocksOf(s, kh, kw)) <= LIST_BYTES;
 }
 
-/** Repeats `rows` x `taps` weights (and zeros up to four rows) over vectors: row r, source channel c, position p at r * rowStep + c * channelStep + p. */
+/** Repeats the weights of 1 to 4 rows over vectors (missing rows repeat the last): row r, source channel c, position p at r * rowStep + c * channelStep + p. */
 function repeatWeights(from: usize, rows: i32, rowStep: i32, channels: i32, channelStep: i32, positions: i32, to: usize): void {
   for (let channel = 0; channel < channels; channel++) {
-    for (let position = 0; position < positions; position++) {
-      for (let row = 0; row < 4; row++) {
-        spread(to, row < rows ? load<f32>(from + (<usize>(row * rowStep + channel * channelStep + position) << 2)) : 0);
-        to += 16;
-      }
-    }
+    spreadRows(from, <usize>rowStep << 2, 4, rows, positions, to);
+    from += <usize>channelStep << 2;
+    to += <usize>positions * TAP;
   }
 }
 

@@ -1,7 +1,7 @@
 // Convolution with its filters spread out: as many packed patches as the second cache holds, and four filters at a time in the first (spread.ts).
 import { packPatches } from './image';
-import { acrossPanels, NC, SPREAD_COLUMNS, spreadRows, STEP } from './spread';
-import { KC, MR, NR, STORE, UPDATE } from './tile';
+import { acrossPanels, NC, SPREAD_COLUMNS, spreadRows } from './spread';
+import { KC, MR, NR, SPREAD_STEP, STORE, UPDATE } from './tile';
 import { wideTiles } from './wide-tile';
 
 /**
@@ -12,19 +12,29 @@ import { wideTiles } from './wide-tile';
 @inline
 export const DIRECT_ROWS: i32 = 16;
 
-/** Whether filters are spread out: at least as many positions as pay for it, and patches that are packed. */
+/** Whether there are patches to pack, and enough positions to pay for spreading. */
 // @ts-ignore: decorator
 @inline
-export function suitsSpread(rows: i32, positions: i32): bool {
-  return rows > DIRECT_ROWS && positions >= SPREAD_COLUMNS && !wideTiles();
+function paysSpreading(rows: i32, positions: i32): bool {
+  return rows > DIRECT_ROWS && positions >= SPREAD_COLUMNS;
 }
 
-/** Bytes for packed patches: one panel, or a spread panel of filters and all panels that stay in the second cache. As kernels/conv-sizes.ts has it. */
+/** Whether filters are spread out. */
+// @ts-ignore: decorator
+@inline
+export function spreadsFilters(rows: i32, positions: i32): bool {
+  return paysSpreading(rows, positions) && !wideTiles();
+}
+
+/**
+ * Bytes for packed patches: one panel, or a spread panel of filters and all panels that stay in the second cache. As
+ * kernels/conv-sizes.ts has it, which knows nothing of wide tiles.
+ */
 // @ts-ignore: decorator
 @inline
 export function panelBytes(rows: i32, positions: i32): usize {
-  if (rows <= DIRECT_ROWS || positions < SPREAD_COLUMNS) return <usize>(KC * NR) << 2;
-  return <usize>KC * STEP + (<usize>(KC * min(NC, (positions + NR - 1) & ~(NR - 1))) << 2);
+  if (!paysSpreading(rows, positions)) return <usize>(KC * NR) << 2;
+  return <usize>KC * SPREAD_STEP + (<usize>(KC * min(NC, (positions + NR - 1) & ~(NR - 1))) << 2);
 }
 
 /**
@@ -35,7 +45,7 @@ export function spreadPositions(
   patches: usize, q: i32, width: i32, positions: i32, columns: i32, rowBytes: usize, taps: usize, a: usize, quad: usize, aRow: usize, aStep: usize, k: i32, rows: i32,
   initial: usize, initialQuad: usize, to: usize, toRow: usize, panel: usize, spare: usize,
 ): void {
-  const block = panel + <usize>KC * STEP;
+  const block = panel + <usize>KC * SPREAD_STEP;
   for (let from = 0; from < k; from += KC) {
     const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE, list = taps + (<usize>from << 2);
     for (let at = 0; at < width; at += NR) {

@@ -12,7 +12,7 @@ import { ENDING_BYTES, finishLike, writeLikeEnding } from './ending';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { NOTHING, product } from './product';
 import { dealImages, shareEnd, shares, shareStart } from './shares';
-import { DIRECT_ROWS, panelBytes, spreadPositions, suitsSpread } from './conv-spread';
+import { DIRECT_ROWS, panelBytes, spreadPositions, spreadsFilters } from './conv-spread';
 import { NC } from './spread';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
@@ -181,7 +181,7 @@ function forwardGroup(
   rowBytes: usize, ending: usize, panel: usize, spare: usize,
 ): void {
   const yRow = <usize>positions << 2, weightRow = <usize>k << 2;
-  if (suitsSpread(o, positions)) {
+  if (spreadsFilters(o, positions)) {
     for (let q = begin; q < end; q += NC) {
       const width = min(NC, end - q);
       spreadPositions(patches, q, width, positions, wo, rowBytes, taps, weight, 4 * weightRow, weightRow, 4, k, o, start, 16, y, yRow, panel, spare);
@@ -344,7 +344,7 @@ function onePhase(
 ): void {
   const positions = countY * countX, toRow = <usize>(h * w) << 2, rowBytes = <usize>pitch << 2;
   const adjacent = strideH == 1 && strideW == 1, direct = adjacent && c <= DIRECT_ROWS;
-  if (adjacent && suitsSpread(c, positions)) {
+  if (adjacent && spreadsFilters(c, positions)) {
     // Panels hold four rows to the end of k.
     const quad = <usize>k << 4;
     for (let q = 0; q < positions; q += NC) {

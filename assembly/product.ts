@@ -59,7 +59,7 @@ export function product(
     const first = shared ? firstOf(m, LANES) : 0, count = (shared ? endOf(m, LANES) : m) - first;
     gemv(count, k, alpha, a + <usize>first * aRow, aRow, aStep, b, bStep, beta, c + <usize>first * cLong, cLong, scratch);
     if (ending) finish(ending, first, 0, count, 1, c + <usize>first * cLong, cLong);
-  } else if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16) && !suitsSpread(m, n)) {
+  } else if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16) && !spreadsRows(m, n)) {
     // Tiles want B's columns contiguous. If they are not, C^T = B^T A^T may be better: always when A is transposed too, else if that leaves
     // the smaller operand to be packed. Wide tiles only fit a C that is not transposed.
     dealt(shared, n, m, k, alpha, b, bColumn, bStep, a, aRow, aStep, NOTHING, beta, c, 4, cLong, ending, scratch);
@@ -118,7 +118,7 @@ function dealt(
   const cut = shared && shares() > 1, byRows = m > n;
   const firstRow = cut && byRows ? firstOf(m, ROWS) : 0, endRow = cut && byRows ? endOf(m, ROWS) : m;
   const firstColumn = cut && !byRows ? firstOf(n, COLUMNS) : 0, endColumn = cut && !byRows ? endOf(n, COLUMNS) : n;
-  if (cColumn == 4 && !packed && suitsSpread(m, n)) {
+  if (cColumn == 4 && !packed && spreadsRows(m, n)) {
     spreadBlocks(
       firstRow, endRow, firstColumn, endColumn, k, alpha, a, aRow, aStep, b, bColumn, bStep, beta, c, cRow, ending, scratch,
     );
@@ -132,7 +132,7 @@ function dealt(
 /** Whether the rows of A are spread out (spread.ts). Wide and tall tiles are another way to the same end. */
 // @ts-ignore: decorator
 @inline
-function suitsSpread(m: i32, n: i32): bool {
+function spreadsRows(m: i32, n: i32): bool {
   return m >= SPREAD_ROWS && n >= SPREAD_COLUMNS && !wideTiles() && !tallTiles();
 }
 

@@ -1,10 +1,10 @@
 // Products with A spread out: four rows of a block of A become a panel in the first cache, each element repeated over a vector, and panels of B stream past
-// it from the second. A step of the tile then is loads, products, sums and nothing else, 24 instructions instead of 28, which is
-// what counts where 16 of them go through four ports in four cycles (AMD Zen 4; docs/performance.md). Spreading costs four stores a step, which enough
+// it from the second. A step of the tile then takes 27 instructions instead of 31, which is what
+// counts where 16 of them go through four ports in four cycles (AMD Zen 4; docs/performance.md). Spreading costs four stores a step, which enough
 // columns must pay for. The sums are those of product.ts, in the same order.
 import { finish } from './ending';
 import { packColumns } from './packing';
-import { anySpreadTile, KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
+import { anySpreadTile, KC, MR, NR, SPREAD_STEP, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 
 /** Columns of a block of B: KC x 512 floats are half a megabyte of second cache. */
 // @ts-ignore: decorator
@@ -15,11 +15,6 @@ export const NC: i32 = 512;
 // @ts-ignore: decorator
 @inline
 export const SPREAD_COLUMNS: i32 = 80;
-
-/** Bytes of a step of a spread panel. */
-// @ts-ignore: decorator
-@inline
-export const STEP: usize = 64;
 
 /** Spreads `rows` (1 to 4) rows of `steps` elements, `row` and `step` bytes apart; rows that are missing repeat the last. */
 export function spreadRows(from: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {
@@ -35,7 +30,7 @@ export function spreadRows(from: usize, row: usize, step: usize, rows: i32, step
     r1 += step;
     r2 += step;
     r3 += step;
-    to += STEP;
+    to += SPREAD_STEP;
   } while (--steps);
 }
 
@@ -53,7 +48,7 @@ export function acrossPanels(
   height: i32, width: i32, steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, spare: usize,
 ): void {
   for (; width > 0; width -= NR) {
-    anySpreadTile(height, min(NR, width), steps, a, b, 32, mode, alpha, beta, initial, c, cRow, spare);
+    anySpreadTile(height, min(NR, width), steps, a, b, mode, alpha, beta, initial, c, cRow, spare);
     b += <usize>steps << 5;
     c += 32;
   }
@@ -64,7 +59,7 @@ export function spreadBlocks(
   firstRow: i32, endRow: i32, firstColumn: i32, endColumn: i32, k: i32, alpha: f32, a: usize, aRow: usize, aStep: usize,
   b: usize, bColumn: usize, bStep: usize, beta: f32, c: usize, cRow: usize, ending: usize, scratch: usize,
 ): void {
-  const spare = scratch, aPanel = spare + TILE_BYTES, bBlock = aPanel + <usize>KC * STEP;
+  const spare = scratch, aPanel = spare + TILE_BYTES, bBlock = aPanel + <usize>KC * SPREAD_STEP;
   for (let left = firstColumn; left < endColumn; left += NC) {
     const width = min(NC, endColumn - left);
     for (let from = 0; from < k; from += KC) {

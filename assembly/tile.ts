@@ -18,6 +18,11 @@ export const NR: i32 = 8;
 @inline
 export const KC: i32 = 256;
 
+/** Bytes of a step of four rows that are spread out: each element repeated over a vector. */
+// @ts-ignore: decorator
+@inline
+export const SPREAD_STEP: usize = 64;
+
 /** Bytes of a tile on its own. */
 // @ts-ignore: decorator
 @inline
@@ -96,7 +101,7 @@ function fourRows(
       c20 = multiplyAdd(c20, x, b0);
       c21 = multiplyAdd(c21, x, b1);
       x = spread ? v128.load(a0, 48) : v128.load32_splat(a3);
-      if (spread) a0 += 64;
+      if (spread) a0 += SPREAD_STEP;
       else a3 += aStep;
       c30 = multiplyAdd(c30, x, b0);
       c31 = multiplyAdd(c31, x, b1);
@@ -129,22 +134,22 @@ export function tile(
   fourRows(false, false, runs, steps, a0, a1, a2, a3, aStep, aJump, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
 }
 
-/** One full tile whose rows of A are a panel of spread.ts. */
+/** One full tile whose rows of A are a panel of spread.ts, and whose steps of B lie side by side. */
 function spreadTile(
-  steps: i32, a: usize, b: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+  steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
 ): void {
-  fourRows(false, true, 1, steps, a, 0, 0, 0, 0, 0, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
+  fourRows(false, true, 1, steps, a, 0, 0, 0, 0, 0, b, 0, 32, mode, alpha, beta, initial, c, cRow);
 }
 
 /** `spreadTile`, cut to `rows` of 4 and `columns` of 8; what is cut off is computed, goes to `spare`, and stays there. */
 export function anySpreadTile(
-  rows: i32, columns: i32, steps: i32, a: usize, b: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+  rows: i32, columns: i32, steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
   spare: usize,
 ): void {
   if (rows == MR && columns == NR) {
-    spreadTile(steps, a, b, bStep, mode, alpha, beta, initial, c, cRow);
+    spreadTile(steps, a, b, mode, alpha, beta, initial, c, cRow);
   } else {
-    spreadTile(steps, a, b, bStep, STORE, 1, 0, zeros, spare, 32);
+    spreadTile(steps, a, b, STORE, 1, 0, zeros, spare, 32);
     mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
   }
 }
