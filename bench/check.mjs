@@ -32,7 +32,10 @@ function measured(result, measure) {
   const isArithmetic = result.roofline?.limit.startsWith('mul+add');
   if (measure === 'roofline' && isArithmetic && result.roofline.fraction > 1.03)
     return 'the probe was disturbed: measure again';
-  if (measure === 'roofline') return [result.roofline.fraction, result.roofline.medianFraction];
+  if (measure === 'roofline')
+    return result.roofline
+      ? [result.roofline.fraction, result.roofline.medianFraction]
+      : 'the roofline was not measured';
   if (result[measure] !== undefined)
     return [result[measure], result[`median${measure[0].toUpperCase()}${measure.slice(1)}`]];
   const [kind, name] = measure.split(':');

@@ -28,6 +28,9 @@ interface Data {
   sameDigest(a: readonly number[], b: readonly number[]): boolean;
   wave(length: number, seed: number): Float32Array;
 }
+interface Roofline {
+  openRoofline(work: { readonly stream: { reads: number; writes: number; bytes: number } }): Runner[];
+}
 interface Race {
   race(runners: readonly Runner[], seconds: number, sliceMs: number): Promise<Map<string, { readonly n: number }>>;
 }
@@ -37,6 +40,7 @@ const load = (file: string): Promise<unknown> => import(/* @vite-ignore */ new U
 const { checkTargets, hasTarget } = (await load('check.mjs')) as Check;
 const { digest, permute, sameDigest, wave } = (await load('data.mjs')) as Data;
 const { race } = (await load('race.mjs')) as Race;
+const { openRoofline } = (await load('roofline.mjs')) as Roofline;
 const targets = JSON.parse(readFileSync(new URL('targets.json', folder), 'utf8')) as Target[];
 
 /** Rows of benchmarks that make their own, which no list declares. */
@@ -112,6 +116,22 @@ describe('docs/performance.md', () => {
   it('is what bench/results say', () => {
     expect(() => execFileSync(process.execPath, [report, '--check'], { stdio: 'pipe' })).not.toThrow();
   });
+});
+
+describe('roofline', () => {
+  const residentBytes = (): number => process.memoryUsage.rss();
+
+  it.skipIf(process.platform !== 'linux')(
+    'its copy reads memory of its own, not the one page of zeros that stands for all unwritten',
+    async () => {
+      openRoofline({ stream: { reads: 1, writes: 0, bytes: 1 << 20 } });
+      const [before, bytes] = [residentBytes(), 1 << 28];
+      const [probe] = openRoofline({ stream: { reads: 1, writes: 0, bytes } });
+      await probe?.run(1);
+      // Pages that are only read cost no memory. A tenth is left to what the rest of the process gives back meanwhile.
+      expect(residentBytes() - before).toBeGreaterThan(0.9 * bytes);
+    },
+  );
 });
 
 describe('digest', () => {
