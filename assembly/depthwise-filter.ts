@@ -3,7 +3,7 @@
 import { KC } from './tile';
 import { clear } from './image';
 import { suitsTaps, tapsBackwardFilter } from './depthwise-taps';
-import { packTransposed } from './packing';
+import { packPlanes } from './packing';
 import { threeTaps, twoTaps } from './filter-lanes';
 import { multiplyAdd } from './vector';
 import { isFirstShare, shareEnd, shares, shareStart } from './shares';
@@ -84,7 +84,7 @@ export function depthwiseBackwardFilter(
   }
   const rows = h + 2 * paddingH, pitch = w + 2 * paddingW, positions = ho * wo, k = kh * kw, planes = n * c;
   const blockRows = max(1, KC / wo), blocks = (ho + blockRows - 1) / blockRows;
-  const sums = scratch, columns = sums + (<usize>(blocks * k) << 4), padded = columns + (<usize>positions << 4);
+  const sums = scratch, columns = sums + (<usize>(blocks * k) << 4), padded = columns + (<usize>(min(blockRows, ho) * wo) << 4);
   // Four channels of an image stay together; where four planes can be of two images, nothing is divided.
   const cut = shares() > 1, divided = cut && c % 4 == 0;
   if (cut && !divided && !isFirstShare()) return;
@@ -95,18 +95,14 @@ export function depthwiseBackwardFilter(
   for (let plane = 0; plane < planes; plane += 4) {
     if (divided && (plane % c < firstChannel || plane % c >= endChannel)) continue;
     const lanes = min(4, planes - plane);
-    let from = x + (<usize>(plane * h * w) << 2), to = padded + (<usize>(paddingH * pitch + paddingW) << 4);
-    for (let y = 0; y < h; y++) {
-      packTransposed(from, <usize>(h * w) << 2, lanes, w, to, 16);
-      from += <usize>w << 2;
-      to += <usize>pitch << 4;
-    }
-    packTransposed(gradY + (<usize>(plane * positions) << 2), <usize>positions << 2, lanes, positions, columns, 16);
+    const image = padded + (<usize>(paddingH * pitch + paddingW) << 4);
+    packPlanes(x + (<usize>(plane * h * w) << 2), <usize>(h * w) << 2, lanes, h, w, image, <usize>pitch << 4);
     for (let block = 0; block < blocks; block++) {
-      const first = block * blockRows;
+      const first = block * blockRows, count = min(blockRows, ho - first);
+      packPlanes(gradY + (<usize>(plane * positions + first * wo) << 2), <usize>positions << 2, lanes, 1, count * wo, columns, 0);
       blockSums(
-        min(blockRows, ho - first), wo, kh, kw, padded + <usize>first * xRow, xStep, xJump, <usize>(dilationH * pitch) << 4,
-        columns + (<usize>(first * wo) << 4), sums + (<usize>(block * k) << 4),
+        count, wo, kh, kw, padded + <usize>first * xRow, xStep, xJump, <usize>(dilationH * pitch) << 4,
+        columns, sums + (<usize>(block * k) << 4),
       );
     }
     for (let lane = 0; lane < lanes; lane++) {

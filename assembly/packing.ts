@@ -33,6 +33,64 @@ export function packTransposed(from: usize, lane: usize, lanes: i32, steps: i32,
   }
 }
 
+/** Four columns of four planes: a vector of lanes for each column, at `to`. */
+// @ts-ignore: decorator
+@inline
+function packFourColumns(s0: usize, s1: usize, s2: usize, s3: usize, to: usize): void {
+  const r0 = v128.load(s0), r1 = v128.load(s1), r2 = v128.load(s2), r3 = v128.load(s3);
+  const a = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), b = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+  const c = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7), d = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f64>(a, b, 0, 2));
+  v128.store(to, v128.shuffle<f64>(a, b, 1, 3), 16);
+  v128.store(to, v128.shuffle<f64>(c, d, 0, 2), 32);
+  v128.store(to, v128.shuffle<f64>(c, d, 1, 3), 48);
+}
+
+/**
+ * 1 to 4 planes of `rows` x `columns` side by side: column q of row y of all becomes the vector at to + y * pitch + 16 q. Planes that are missing repeat the
+ * last. A row's last four columns are written together, if need be some of them again.
+ */
+export function packPlanes(from: usize, plane: usize, planes: i32, rows: i32, columns: i32, to: usize, pitch: usize): void {
+  if (columns < 4) {
+    for (; rows > 0; rows--) {
+      packTransposed(from, plane, planes, columns, to, 16);
+      from += <usize>columns << 2;
+      to += pitch;
+    }
+    return;
+  }
+  let s0 = from;
+  let s1 = s0 + (planes > 1 ? plane : 0);
+  let s2 = s1 + (planes > 2 ? plane : 0);
+  let s3 = s2 + (planes > 3 ? plane : 0);
+  const rest = columns & 3, back = <usize>(rest - 4) << 2, gap = pitch - (<usize>columns << 4);
+  for (; rows > 0; rows--) {
+    let left = columns >> 2;
+    do {
+      packFourColumns(s0, s1, s2, s3, to);
+      s0 += 16;
+      s1 += 16;
+      s2 += 16;
+      s3 += 16;
+      to += 64;
+    } while (--left);
+    if (rest) {
+      s0 += back;
+      s1 += back;
+      s2 += back;
+      s3 += back;
+      to += 4 * back;
+      packFourColumns(s0, s1, s2, s3, to);
+      s0 += 16;
+      s1 += 16;
+      s2 += 16;
+      s3 += 16;
+      to += 64;
+    }
+    to += gap;
+  }
+}
+
 /** Four contiguous lanes at each step: a copy. Lanes past `lanes` are 0. */
 export function packCopied(from: usize, step: usize, lanes: i32, steps: i32, to: usize, toStep: usize): void {
   if (lanes >= 4) {

@@ -126,8 +126,9 @@ function depthwiseDataBytes(s: ConvSizes, rows: number, pitch: number): number {
 
 function depthwiseFilterBytes(s: ConvSizes): number {
   const [ho, wo] = outputPlane(s);
-  const blocks = Math.ceil(ho / Math.max(1, Math.floor(blockLength / wo)));
-  return 16 * (blocks * s.kh * s.kw + ho * wo + (s.h + 2 * s.paddingH) * (s.w + 2 * s.paddingW));
+  const blockRows = Math.max(1, Math.floor(blockLength / wo));
+  const blocks = Math.ceil(ho / blockRows);
+  return 16 * (blocks * s.kh * s.kw + Math.min(blockRows, ho) * wo + (s.h + 2 * s.paddingH) * (s.w + 2 * s.paddingW));
 }
 
 /** Working memory of the forward kernel. */
