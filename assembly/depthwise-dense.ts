@@ -105,13 +105,6 @@ function twoRows(
   else twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0 - back, r1 - back, r2 - back, r3 - back, start, to - back, other - back);
 }
 
-/** Row `y` of a plane of `h` rows at `x`, less `before` bytes; outside the plane, zeros. */
-// @ts-ignore: decorator
-@inline
-function rowAt(x: usize, y: i32, h: i32, rowBytes: usize, zeroRow: usize, before: usize): usize {
-  return (<u32>y < <u32>h ? x + <usize>y * rowBytes : zeroRow) - before;
-}
-
 /** A plane of ho x wo results of stride 1 from a plane of h x w at `x`; `zeroRow`: w + 8 floats +0. Paddings are 0 or 1. */
 export function densePlane(
   x: usize, h: i32, w: i32, paddingH: i32, paddingW: i32, weight: usize, initial: usize, y: usize, ho: i32, wo: i32, zeroRow: usize,
@@ -121,14 +114,13 @@ export function densePlane(
   const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
   // The sum that starts at +0 is never -0. Here it starts at the first product, and may be: to a start that is not -0 that makes no difference.
   const start = f32x4.add(v128.load32_splat(initial), f32x4.splat(0));
-  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2;
+  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2, zeros = zeroRow - before;
   for (let p = 0; p < ho; p += 2) {
-    // Of an odd number of rows, the last but one is computed twice.
+    // Of an odd number of rows, the last but one is computed twice. Of four rows of the source, only the first and the last may be none of the plane.
     const first = min(p, ho - 2), row = first - paddingH, to = y + <usize>first * yRow;
+    const r0 = x + <usize>row * xRow - before, r1 = r0 + xRow, r2 = r1 + xRow, r3 = r2 + xRow;
     twoRows(
-      false, w0, w1, w2, w3, w4, w5, w6, w7, w8,
-      rowAt(x, row, h, xRow, zeroRow, before), rowAt(x, row + 1, h, xRow, zeroRow, before),
-      rowAt(x, row + 2, h, xRow, zeroRow, before), rowAt(x, row + 3, h, xRow, zeroRow, before), wo, paddingW != 0, start, to, to + yRow,
+      false, w0, w1, w2, w3, w4, w5, w6, w7, w8, row < 0 ? zeros : r0, r1, r2, row + 3 < h ? r3 : zeros, wo, paddingW != 0, start, to, to + yRow,
     );
   }
 }
@@ -138,13 +130,12 @@ export function mirroredPlane(gradient: usize, h: i32, w: i32, weight: usize, to
   const w0 = v128.load32_splat(weight), w1 = v128.load32_splat(weight, 4), w2 = v128.load32_splat(weight, 8);
   const w3 = v128.load32_splat(weight, 12), w4 = v128.load32_splat(weight, 16), w5 = v128.load32_splat(weight, 20);
   const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
-  const row = <usize>w << 2;
+  const row = <usize>w << 2, zeros = zeroRow - 4;
   for (let y = 0; y < h; y += 2) {
     const first = min(y, h - 2), upper = to + <usize>first * row;
+    const r0 = gradient + <usize>(first - 1) * row - 4, r1 = r0 + row, r2 = r1 + row, r3 = r2 + row;
     twoRows(
-      true, w0, w1, w2, w3, w4, w5, w6, w7, w8,
-      rowAt(gradient, first + 2, h, row, zeroRow, 4), rowAt(gradient, first + 1, h, row, zeroRow, 4),
-      rowAt(gradient, first, h, row, zeroRow, 4), rowAt(gradient, first - 1, h, row, zeroRow, 4), w, true, f32x4.splat(0), upper + row, upper,
+      true, w0, w1, w2, w3, w4, w5, w6, w7, w8, first + 2 < h ? r3 : zeros, r2, r1, first > 0 ? r0 : zeros, w, true, f32x4.splat(0), upper + row, upper,
     );
   }
 }
@@ -219,13 +210,14 @@ export function stridedPlane(
   const w3 = v128.load32_splat(weight, 12), w4 = v128.load32_splat(weight, 16), w5 = v128.load32_splat(weight, 20);
   const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
   const start = f32x4.add(v128.load32_splat(initial), f32x4.splat(0));
-  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2;
+  const xRow = <usize>w << 2, yRow = <usize>wo << 2, before = <usize>paddingW << 2, zeros = zeroRow - before;
   const padded = paddingW != 0, cut = 2 * wo - paddingW >= w;
   for (let p = 0; p < ho; p += 2) {
     const first = min(p, ho - 2), row = 2 * first - paddingH, to = y + <usize>first * yRow, other = to + yRow;
-    let r0 = rowAt(x, row, h, xRow, zeroRow, before), r1 = rowAt(x, row + 1, h, xRow, zeroRow, before);
-    let r2 = rowAt(x, row + 2, h, xRow, zeroRow, before), r3 = rowAt(x, row + 3, h, xRow, zeroRow, before);
-    let r4 = rowAt(x, row + 4, h, xRow, zeroRow, before);
+    // Only the first and the last row of the source may be none of the plane.
+    let r0 = x + <usize>row * xRow - before, r1 = r0 + xRow, r2 = r1 + xRow, r3 = r2 + xRow, r4 = r3 + xRow;
+    if (row < 0) r0 = zeros;
+    if (row + 4 >= h) r4 = zeros;
     if (wo == 4 && padded && cut) {
       twoStrided(BOTH, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, r4, start, to, other);
       continue;

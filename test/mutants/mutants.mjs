@@ -249,10 +249,10 @@ export const kernelMutants = [
     '^conv2d_f32_backward_filter equals',
   ),
   kernel(
-    'edge: depthwise reads the row above in the place of zeros',
+    'edge: depthwise reads the row below in the place of zeros',
     'depthwise-dense',
-    '(<u32>y < <u32>h ? x + <usize>y * rowBytes : zeroRow)',
-    '(y < h ? x + <usize>max(y, 0) * rowBytes : zeroRow)',
+    'row < 0 ? zeros : r0',
+    'row < 0 ? r1 : r0',
     '^conv2d_f32_forward equals',
   ),
   kernel(
@@ -261,6 +261,13 @@ export const kernelMutants = [
     'cut = 2 * wo - paddingW >= w',
     'cut = 2 * wo - paddingW > w',
     '^conv2d_f32_forward ',
+  ),
+  kernel(
+    'tail: of planes side by side, the last columns of a row come a column late',
+    'packing',
+    'to += 4 * back;',
+    'to += 4 * back + 16;',
+    '^conv2d_f32_backward_filter equals',
   ),
   kernel(
     'lanes: taps that were left out do not count in blocks',
