@@ -1,44 +1,31 @@
-// The filter gradient of a depthwise convolution with 3x3 filters and stride 2, read where it lies: lanes are the three taps of a row of the filter (the
-// fourth is idle), so nothing is transposed, as it must be where lanes are planes (depthwise-filter.ts). Sums run along positions, and a sum waits for the
-// one before: two planes are summed side by side. Contract: kernels/conv.ts.
+// The filter gradient of a depthwise convolution with 3x3 filters and stride 2, read where it lies: the last three lanes are the three taps of a row of the
+// filter (the first is idle), so nothing is transposed, as it must be where lanes are planes (depthwise-filter.ts). With padding 1 such vectors begin at an even
+// column, and half as many lie across two cache lines as if taps came first. Sums run along positions, and a sum waits for the one before: two planes are summed
+// side by side. Contract: kernels/conv.ts.
 import { clear } from './image';
 import { shareEnd, shareStart } from './shares';
 import { KC } from './tile';
 import { multiplyAdd, storePart } from './vector';
 
-/** Whether planes of `w` columns suit: a vector lies within a row, and the first and last position are not the same. */
+/** Whether planes of `w` columns suit: a row has four, and its first and last position are not the same. */
 export function suitsTaps(kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, paddingH: i32, paddingW: i32, w: i32, wo: i32): bool {
   return kh == 3 && kw == 3 && strideH == 2 && strideW == 2 && dilationH == 1 && max(paddingH, paddingW) <= 1 && w >= 4 && wo >= 2;
 }
 
-/** Bytes of the taps of a row's first position, of its first four columns: if `padded`, a column of zeros stands before them. */
+/** The taps of a row's last position where the last tap is no column of it but a zero; what is read ends with the row, as no byte behind the plane may be. */
 // @ts-ignore: decorator
 @inline
-function firstBytes(padded: bool): v128 {
-  return padded ? i8x16(-1, -1, -1, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11) : i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, -1, -1, -1, -1);
+function cutTaps(pointer: usize): v128 {
+  return v128.shuffle<f32>(v128.load(pointer - 4), f32x4.splat(0), 1, 2, 3, 4);
 }
 
-/** Bytes of the taps of a row's last position, of four columns that end with the last tap, or, if `cut`, with the one before it: the last is a zero then. */
-// @ts-ignore: decorator
-@inline
-function lastBytes(cut: bool): v128 {
-  return cut ? i8x16(8, 9, 10, 11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1) : i8x16(4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, -1, -1, -1, -1);
-}
-
-/** Four columns at `pointer`, of which `bytes` says which go where. */
-// @ts-ignore: decorator
-@inline
-function picked(pointer: usize, bytes: v128): v128 {
-  return v128.swizzle(v128.load(pointer), bytes);
-}
-
-/** Adds the first three lanes to the three floats at `to`. */
+/** Adds the last three lanes to the three floats at `to`. */
 // @ts-ignore: decorator
 @inline
 function addThree(to: usize, sums: v128): void {
   let old = v128.load64_zero(to);
   old = v128.load_lane<f32>(to, old, 2, 8);
-  storePart(to, f32x4.add(old, sums), 3);
+  storePart(to, f32x4.add(old, v128.shuffle<f32>(sums, sums, 1, 2, 3, 3)), 3);
 }
 
 /**
@@ -48,41 +35,37 @@ function addThree(to: usize, sums: v128): void {
 function addTaps(
   x: usize, otherX: usize, g: usize, otherG: usize, h: i32, w: i32, ho: i32, wo: i32, paddingH: i32, paddingW: i32, zeroRow: usize, to: usize, other: usize,
 ): void {
-  const rowBytes = <usize>w << 2, cut = 2 * wo - paddingW >= w, firsts = firstBytes(paddingW != 0), lasts = lastBytes(cut);
-  // From the first column of a row to the second position's, and from behind the last but one position's to the four that end with the last position's.
-  const distance = otherX - x, second = <usize>(2 - paddingW) << 2, back = <usize>(cut ? 2 : 1) << 2;
+  const rowBytes = <usize>w << 2, cut = 2 * wo - paddingW >= w, distance = otherX - x;
+  // A row's first vector begins a column before its first tap, and that tap is a zero if it is padding: what is read there does not count.
+  const before = <usize>(1 + paddingW) << 2, origin = x - before, zeros = zeroRow - before;
+  const inRow = paddingW ? i32x4(0, 0, -1, -1) : i32x4(0, -1, -1, -1);
   const blockRows = max(1, KC / wo);
   for (let first = 0; first < ho; first += blockRows) {
     const end = min(ho, first + blockRows);
     let a0 = f32x4.splat(0), a1 = f32x4.splat(0), a2 = f32x4.splat(0), b0 = f32x4.splat(0), b1 = f32x4.splat(0), b2 = f32x4.splat(0);
     for (let p = first; p < end; p++) {
       const y = 2 * p - paddingH;
-      let r0 = x + <usize>y * rowBytes, r1 = r0 + rowBytes, r2 = r1 + rowBytes, q0 = r0 + distance, q1 = r1 + distance, q2 = r2 + distance;
-      // The last position's fourth column is in the next row, which is no part of the plane behind its last row.
-      let whole = cut;
-      if (y < 0) r0 = q0 = zeroRow;
-      if (y + 2 >= h - 1) {
-        whole = true;
-        if (y + 2 >= h) r2 = q2 = zeroRow;
-      }
+      let r0 = origin + <usize>y * rowBytes, r1 = r0 + rowBytes, r2 = r1 + rowBytes, q0 = r0 + distance, q1 = r1 + distance, q2 = r2 + distance;
+      if (y < 0) r0 = q0 = zeros;
+      if (y + 2 >= h) r2 = q2 = zeros;
       let u: v128, v: v128;
       u = v128.load32_splat(g);
       v = v128.load32_splat(otherG);
-      a0 = multiplyAdd(a0, u, picked(r0, firsts));
-      a1 = multiplyAdd(a1, u, picked(r1, firsts));
-      a2 = multiplyAdd(a2, u, picked(r2, firsts));
-      b0 = multiplyAdd(b0, v, picked(q0, firsts));
-      b1 = multiplyAdd(b1, v, picked(q1, firsts));
-      b2 = multiplyAdd(b2, v, picked(q2, firsts));
+      a0 = multiplyAdd(a0, u, v128.and(v128.load(r0), inRow));
+      a1 = multiplyAdd(a1, u, v128.and(v128.load(r1), inRow));
+      a2 = multiplyAdd(a2, u, v128.and(v128.load(r2), inRow));
+      b0 = multiplyAdd(b0, v, v128.and(v128.load(q0), inRow));
+      b1 = multiplyAdd(b1, v, v128.and(v128.load(q1), inRow));
+      b2 = multiplyAdd(b2, v, v128.and(v128.load(q2), inRow));
       g += 4;
       otherG += 4;
-      r0 += second;
-      r1 += second;
-      r2 += second;
-      q0 += second;
-      q1 += second;
-      q2 += second;
-      let left = whole ? wo - 2 : wo - 1;
+      r0 += 8;
+      r1 += 8;
+      r2 += 8;
+      q0 += 8;
+      q1 += 8;
+      q2 += 8;
+      let left = wo - 1 - <i32>cut;
       for (; left >= 4; left -= 4) {
         u = v128.load32_splat(g);
         a0 = multiplyAdd(a0, u, v128.load(r0));
@@ -143,15 +126,15 @@ function addTaps(
         g += 4;
         otherG += 4;
       }
-      if (whole) {
+      if (cut) {
         u = v128.load32_splat(g);
         v = v128.load32_splat(otherG);
-        a0 = multiplyAdd(a0, u, picked(r0 - back, lasts));
-        a1 = multiplyAdd(a1, u, picked(r1 - back, lasts));
-        a2 = multiplyAdd(a2, u, picked(r2 - back, lasts));
-        b0 = multiplyAdd(b0, v, picked(q0 - back, lasts));
-        b1 = multiplyAdd(b1, v, picked(q1 - back, lasts));
-        b2 = multiplyAdd(b2, v, picked(q2 - back, lasts));
+        a0 = multiplyAdd(a0, u, cutTaps(r0));
+        a1 = multiplyAdd(a1, u, cutTaps(r1));
+        a2 = multiplyAdd(a2, u, cutTaps(r2));
+        b0 = multiplyAdd(b0, v, cutTaps(q0));
+        b1 = multiplyAdd(b1, v, cutTaps(q1));
+        b2 = multiplyAdd(b2, v, cutTaps(q2));
         g += 4;
         otherG += 4;
       }
