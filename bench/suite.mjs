@@ -12,6 +12,13 @@ import { openRoofline } from './roofline.mjs';
  * @property {readonly string[]} [peers] only these peers
  */
 
+/**
+ * Slices of rows with several threads are longer than the others' few milliseconds. Helpers sleep while the others have their turn, and a small machine's
+ * scheduler may take a few milliseconds to give each a core of its own again; peers' helpers still spin for a while when their turn is over. Neither is what the
+ * row is about, on any side.
+ */
+const threadsSliceMs = 40;
+
 const ratios = (a, b) => ({ ratio: a.bestMs / b.bestMs, medianRatio: a.medianMs / b.medianMs });
 
 /** Opens the peers that can do the row's work; others are named with the reason. Those that compute something else are an error. */
@@ -79,7 +86,7 @@ async function runRow(row, seconds, peers) {
     const { runners, missing } = await openPeers(row, own, peers);
     opened.push(...runners);
     const all = [own, ...bounds.map((runner) => ({ runner })), ...against, ...runners].map(({ runner }) => runner);
-    const results = await race(all, seconds);
+    const results = await race(all, seconds, threads > 1 ? threadsSliceMs : undefined);
     const kernel = results.get('shoal');
     const roofline = rooflineResult(bounds, results, kernel);
     const amount = roofline.unit === 'GFLOP/s' ? flops : stream.bytes;
