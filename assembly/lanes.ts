@@ -146,6 +146,36 @@ function twoChannels(list: usize, steps: i32, a: usize, b: usize, mode: i32, ini
   merge(mode, initial + 16, c + cRow, c10, c11);
 }
 
+/** The same for two output channels of two pixels with the same list, the second one's source at `next`. */
+// @ts-ignore: decorator
+@inline
+function twoChannelsTwice(list: usize, steps: i32, a: usize, b: usize, next: usize, mode: i32, initial: usize, c: usize, cRow: usize): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c02 = f32x4.splat(0), c03 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0), c12 = f32x4.splat(0), c13 = f32x4.splat(0);
+  for (; steps > 0; steps--) {
+    const weights = a + load<usize>(list), offset = load<usize>(list, 4);
+    list += 8;
+    const x = v128.load(weights), y = v128.load(weights, 16);
+    let pixel = b + offset, p = v128.load(pixel);
+    c00 = f32x4.add(c00, f32x4.mul(x, p));
+    c10 = f32x4.add(c10, f32x4.mul(y, p));
+    p = v128.load(pixel, 16);
+    c01 = f32x4.add(c01, f32x4.mul(x, p));
+    c11 = f32x4.add(c11, f32x4.mul(y, p));
+    pixel = next + offset;
+    p = v128.load(pixel);
+    c02 = f32x4.add(c02, f32x4.mul(x, p));
+    c12 = f32x4.add(c12, f32x4.mul(y, p));
+    p = v128.load(pixel, 16);
+    c03 = f32x4.add(c03, f32x4.mul(x, p));
+    c13 = f32x4.add(c13, f32x4.mul(y, p));
+  }
+  merge(mode, initial, c, c00, c01);
+  merge(mode, initial, c + PIXEL, c02, c03);
+  merge(mode, initial + 16, c + cRow, c10, c11);
+  merge(mode, initial + 16, c + cRow + PIXEL, c12, c13);
+}
+
 // @ts-ignore: decorator
 @inline
 function merge(mode: i32, initial: usize, c: usize, low: v128, high: v128): void {
@@ -176,9 +206,17 @@ export function laneRow(
       to += PIXEL;
     }
   } else {
-    for (; count > 0; count--) {
-      const list = load<usize>(rowLists + load<usize>(columns)) + part;
-      twoChannels(load<usize>(list), load<i32>(list, 4), a, source + load<usize>(columns, 4), mode, initial, to, toRow);
+    while (count > 0) {
+      const column = load<usize>(columns), list = load<usize>(rowLists + column) + part, first = source + load<usize>(columns, 4);
+      if (count > 1 && load<usize>(columns, 8) == column) {
+        twoChannelsTwice(load<usize>(list), load<i32>(list, 4), a, first, source + load<usize>(columns, 12), mode, initial, to, toRow);
+        count--;
+        columns += 8;
+        to += PIXEL;
+      } else {
+        twoChannels(load<usize>(list), load<i32>(list, 4), a, first, mode, initial, to, toRow);
+      }
+      count--;
       columns += 8;
       to += PIXEL;
     }

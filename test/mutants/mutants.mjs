@@ -270,6 +270,13 @@ export const kernelMutants = [
     '^conv2d_f32_backward_filter equals',
   ),
   kernel(
+    'lanes: of two pixels with the same taps, both read the first one’s source',
+    'lanes',
+    'first, source + load<usize>(columns, 12),',
+    'first, first,',
+    '^conv2d_f32_(forward|backward_data) equals',
+  ),
+  kernel(
     'lanes: taps that were left out do not count in blocks',
     'reach',
     'const rest = last - channel * all',
