@@ -132,6 +132,7 @@ export function mirroredPlane(gradient: usize, h: i32, w: i32, weight: usize, to
   const w6 = v128.load32_splat(weight, 24), w7 = v128.load32_splat(weight, 28), w8 = v128.load32_splat(weight, 32);
   const row = <usize>w << 2, zeros = zeroRow - 4;
   for (let y = 0; y < h; y += 2) {
+    // As above: only the first and the last of the four rows may be none of the plane.
     const first = min(y, h - 2), upper = to + <usize>first * row;
     const r0 = gradient + <usize>(first - 1) * row - 4, r1 = r0 + row, r2 = r1 + row, r3 = r2 + row;
     twoRows(

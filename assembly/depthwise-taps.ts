@@ -36,7 +36,8 @@ function addTaps(
   x: usize, otherX: usize, g: usize, otherG: usize, h: i32, w: i32, ho: i32, wo: i32, paddingH: i32, paddingW: i32, zeroRow: usize, to: usize, other: usize,
 ): void {
   const rowBytes = <usize>w << 2, cut = 2 * wo - paddingW >= w, distance = otherX - x;
-  // A row's first vector begins a column before its first tap, and that tap is a zero if it is padding: what is read there does not count.
+  // A row's first vector begins a column before its first tap, and that tap is a zero if it is padding: what is read there does not count (of the
+  // first row of all, up to eight bytes before the plane; no buffer lies at the beginning of the memory).
   const before = <usize>(1 + paddingW) << 2, origin = x - before, zeros = zeroRow - before;
   const inRow = paddingW ? i32x4(0, 0, -1, -1) : i32x4(0, -1, -1, -1);
   const blockRows = max(1, KC / wo);

@@ -206,19 +206,16 @@ export function laneRow(
       to += PIXEL;
     }
   } else {
-    while (count > 0) {
+    for (let pixels = 1; count > 0; count -= pixels) {
       const column = load<usize>(columns), list = load<usize>(rowLists + column) + part, first = source + load<usize>(columns, 4);
-      if (count > 1 && load<usize>(columns, 8) == column) {
+      pixels = count > 1 && load<usize>(columns, 8) == column ? 2 : 1;
+      if (pixels == 2) {
         twoChannelsTwice(load<usize>(list), load<i32>(list, 4), a, first, source + load<usize>(columns, 12), mode, initial, to, toRow);
-        count--;
-        columns += 8;
-        to += PIXEL;
       } else {
         twoChannels(load<usize>(list), load<i32>(list, 4), a, first, mode, initial, to, toRow);
       }
-      count--;
-      columns += 8;
-      to += PIXEL;
+      columns += <usize>pixels << 3;
+      to += pixels * PIXEL;
     }
   }
 }
