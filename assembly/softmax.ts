@@ -35,21 +35,21 @@ function storeExpRow(x: usize, y: usize, largest: f32, columns: i32, next: usize
   if (part) storePart(y, exp4(f32x4.sub(loadPart(x, part), shift)), part);
 }
 
-/** y = y / total on a row. */
-function divideRow(y: usize, total: f32, columns: i32): void {
-  const divisor = f32x4.splat(total);
+/** y = y * factor on a row. The factor is 1 / total: one division a row, since four take as long as ten products. */
+function scaleRow(y: usize, factor: f32, columns: i32): void {
+  const factors = f32x4.splat(factor);
   const end = y + ((<usize>columns) << 2);
   for (; y + 64 <= end; y += 64) {
-    const a = f32x4.div(v128.load(y), divisor), b = f32x4.div(v128.load(y, 16), divisor);
-    const c = f32x4.div(v128.load(y, 32), divisor), d = f32x4.div(v128.load(y, 48), divisor);
+    const a = f32x4.mul(v128.load(y), factors), b = f32x4.mul(v128.load(y, 16), factors);
+    const c = f32x4.mul(v128.load(y, 32), factors), d = f32x4.mul(v128.load(y, 48), factors);
     v128.store(y, a);
     v128.store(y, b, 16);
     v128.store(y, c, 32);
     v128.store(y, d, 48);
   }
-  for (; y + 16 <= end; y += 16) v128.store(y, f32x4.div(v128.load(y), divisor));
+  for (; y + 16 <= end; y += 16) v128.store(y, f32x4.mul(v128.load(y), factors));
   const part = <i32>(end - y) >> 2;
-  if (part) storePart(y, f32x4.div(loadPart(y, part), divisor), part);
+  if (part) storePart(y, f32x4.mul(loadPart(y, part), factors), part);
 }
 
 export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch: usize): void {
@@ -57,7 +57,7 @@ export function softmax_f32(x: usize, y: usize, rows: i32, columns: i32, scratch
   const rowBytes = (<usize>columns) << 2;
   for (let row = 0; row < rows; row++) {
     storeExpRow(x, y, f32x4.extract_lane(shiftOf(x, columns), 0), columns, row + 1 < rows ? x + rowBytes : x);
-    divideRow(y, sumRow(y, columns, scratch), columns);
+    scaleRow(y, <f32>1 / sumRow(y, columns, scratch), columns);
     x += rowBytes;
     y += rowBytes;
   }
@@ -171,7 +171,7 @@ export function cross_entropy_f32(
       const chosen = inside ? load<f32>(logits + ((<usize>target) << 2)) - f32x4.extract_lane(shift, 0) : <f32>NaN;
       storeExpRow(logits, probabilities, f32x4.extract_lane(shift, 0), columns, row + 1 < rows ? logits + rowBytes : logits);
       const total = sumRow(probabilities, columns, scratch);
-      divideRow(probabilities, total, columns);
+      scaleRow(probabilities, <f32>1 / total, columns);
       loss = logOf(total) - chosen;
     }
     if (target == ignoreIndex) loss = 0;

@@ -48,7 +48,7 @@ export const softmax_f32 = defineKernel({
     scratch('workspace', () => treeBytes, 'partial sums'),
   ],
   rules: {
-    order: `d = x - max; e = exp(d) as exp_f32; s = sum of e; y = e / s. Sum: ${rowOrder}`,
+    order: `d = x - max; e = exp(d) as exp_f32; s = sum of e; y = e * (1 / s). Sum: ${rowOrder}`,
     aliasing: 'y may be x.',
     alignment: anyAlignment,
     edges: 'A row with NaN or inf, or of -inf only, gives NaN throughout, as in PyTorch. columns 0 touches nothing.',
@@ -59,7 +59,8 @@ export const softmax_f32 = defineKernel({
       const max = maxRow(x, start, columnCount);
       for (let i = start; i < start + columnCount; i++) y[i] = exp(round(x[i]! - max));
       const total = sumRow(round, y, start, columnCount);
-      for (let i = start; i < start + columnCount; i++) y[i] = y[i]! / total;
+      const factor = round(1 / total);
+      for (let i = start; i < start + columnCount; i++) y[i] = y[i]! * factor;
     }
   },
 });
@@ -249,7 +250,7 @@ export const cross_entropy_f32 = defineKernel({
     scratchLosses,
   ],
   rules: {
-    order: `d = x - max; e = exp(d); s = sum of e; probabilities = e / s; loss of the row = log(s) - d[target], of an ignored row +0. Sums: ${rowOrder}`,
+    order: `d = x - max; e = exp(d); s = sum of e; probabilities = e * (1 / s); loss of the row = log(s) - d[target], of an ignored row +0. Sums: ${rowOrder}`,
     aliasing: 'probabilities may be logits.',
     alignment: anyAlignment,
     edges: `${lossEdges} Rows with NaN or inf as in log_softmax_f32.`,
@@ -277,7 +278,8 @@ export const cross_entropy_f32 = defineKernel({
         const chosen = t >= 0 && t < columnCount ? round(logits[start + t]! - max) : Number.NaN;
         for (let i = start; i < start + columnCount; i++) probabilities[i] = exp(round(logits[i]! - max));
         const total = sumRow(round, probabilities, start, columnCount);
-        for (let i = start; i < start + columnCount; i++) probabilities[i] = probabilities[i]! / total;
+        const factor = round(1 / total);
+        for (let i = start; i < start + columnCount; i++) probabilities[i] = probabilities[i]! * factor;
         loss = log(total) - chosen;
       }
       losses[r] = t === ignored ? 0 : loss;
