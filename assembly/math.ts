@@ -35,7 +35,7 @@ const TABLE = memory.data<f32>([
   0.5493061542510986, 0.5493061542510986, 0.5493061542510986, 0.5493061542510986,
   20, 20, 20, 20,
   -0.0, -0.0, -0.0, -0.0,
-  -87, -87, -87, -87,
+  -16, -16, -16, -16,
   0.12837916612625122, 0.12837916612625122, 0.12837916612625122, 0.12837916612625122,
   -0.37612634897232056, -0.37612634897232056, -0.37612634897232056, -0.37612634897232056,
   0.11283700913190842, 0.11283700913190842, 0.11283700913190842, 0.11283700913190842,
@@ -63,6 +63,7 @@ const TABLE = memory.data<f32>([
   0.07135481387376785, 0.07135481387376785, 0.07135481387376785, 0.07135481387376785,
   0.3989422917366028, 0.3989422917366028, 0.3989422917366028, 0.3989422917366028,
   87, 87, 87, 87,
+  16, 16, 16, 16,
 ], 16);
 
 export const LOG2E: usize = 0;
@@ -96,7 +97,7 @@ const MINUS_INFINITE: usize = 432;
 export const TANH_SWITCH: usize = 448;
 export const TANH_HIGHEST: usize = 464;
 export const SIGN: usize = 480;
-const PLAIN_LOWEST: usize = 496;
+const SIGMOID_LOWEST: usize = 496;
 const ERF0: usize = 512;
 const ERF1: usize = 528;
 const ERF2: usize = 544;
@@ -124,6 +125,7 @@ const GELU0: usize = 880;
 const GELU1: usize = 896;
 const DENSITY: usize = 912;
 export const PLAIN_HIGHEST: usize = 928;
+export const SIGMOID_HIGHEST: usize = 944;
 
 // @ts-ignore: decorator
 @inline
@@ -217,8 +219,8 @@ export function tanh4(x: v128): v128 {
 @inline
 export function sigmoid4(x: v128): v128 {
   const one = constant(ONE);
-  // 1 / (1 + exp(-x)); below -87, where exp(-x) would overflow, exp(x) / (1 + exp(x)).
-  const far = f32x4.lt(x, constant(PLAIN_LOWEST));
+  // 1 / (1 + exp(-x)); below -16, where exp(-x) has no bits left for the 1 (and from 2^24 on that would cost 1 ulp), exp(x) / (1 + exp(x)).
+  const far = f32x4.lt(x, constant(SIGMOID_LOWEST));
   const e = exp4(v128.bitselect(x, f32x4.neg(x), far));
   return f32x4.div(v128.bitselect(e, one, far), f32x4.add(one, e));
 }

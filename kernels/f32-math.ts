@@ -124,9 +124,9 @@ export function tanh32(x: number): number {
   return x < 0 || Object.is(x, -0) ? -y : y;
 }
 
-/** 1 / (1 + e^-x), within 2.5 ulp, also for large negative x. */
+/** 1 / (1 + e^-x), within 2 ulp, also for large negative x. */
 export function sigmoid32(x: number): number {
-  if (x < -87) {
+  if (x < -16) {
     const e = exp32(x);
     return f(e / f(1 + e));
   }

@@ -81,8 +81,8 @@ export const sqrt_f32 = unary('sqrt_f32', 'y = sqrt x', () => Math.sqrt);
 export const square_f32 = unary('square_f32', 'y = x * x', () => (x) => x * x);
 /** y = 1 / x. */
 export const reciprocal_f32 = unary('reciprocal_f32', 'y = 1 / x', () => (x) => 1 / x);
-/** y = 1 / (1 + e^-x) within 2.5 ulp. */
-export const sigmoid_f32 = unary('sigmoid_f32', 'y = 1 / (1 + e^-x), within 2.5 ulp', inBoth(sigmoid32, sigmoid64));
+/** y = 1 / (1 + e^-x) within 2 ulp. */
+export const sigmoid_f32 = unary('sigmoid_f32', 'y = 1 / (1 + e^-x), within 2 ulp', inBoth(sigmoid32, sigmoid64));
 /** y = |x|. */
 export const abs_f32 = unary('abs_f32', 'y = |x|', () => Math.abs);
 

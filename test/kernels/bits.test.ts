@@ -41,11 +41,11 @@ describe('fixed bits', () => {
     ['exp_f32', 'bf095ef0179a90cd'],
     ['log_f32', '3c43c64453c8a19b'],
     ['tanh_f32', 'c35cc92e5ddaf657'],
-    ['sigmoid_f32', '5f23bc81d67a61fa'],
+    ['sigmoid_f32', 'd6feb82f31595adf'],
     ['erf_f32', 'bff3ed61b1990cb3'],
     ['gelu_f32', 'f5700861c7ca4c5e'],
-    ['gelu_tanh_f32', '85d33d77e6a7b430'],
-    ['silu_f32', '4af80c93fa8b1181'],
+    ['gelu_tanh_f32', '5f0e9a29254a2efc'],
+    ['silu_f32', '2197fdfa3577139e'],
     ['expm1_f32', '0e9cdff38cdedd90'],
     ['log1p_f32', '6e951c17b7e4d79a'],
     ['sin_f32', '1c58450e217a54a2'],
@@ -70,7 +70,7 @@ describe('fixed bits', () => {
       all[row] = row % 10;
     });
     const call = (x: number, y: number) => [x, targets, y, sums, sums + 4, 10_000, 10, -100];
-    expect(hashOf('cross_entropy_f32', ordinaryFloats(), length, call)).toBe('a5b34b1769ca1780');
+    expect(hashOf('cross_entropy_f32', ordinaryFloats(), length, call)).toBe('3be11a708146a9f7');
     for (const pointer of [targets, sums]) free(pointer);
   });
 });
@@ -78,7 +78,7 @@ describe('fixed bits', () => {
 describe('fixed bits of normalisation, softmax and means', () => {
   type Call = (x: number, y: number, other: number, statistics: number) => number[];
   const table: readonly (readonly [string, number, string, Call])[] = [
-    ['softmax_f32', length, 'a5b34b1769ca1780', (x, y) => [x, y, length / 10, 10]],
+    ['softmax_f32', length, '3be11a708146a9f7', (x, y) => [x, y, length / 10, 10]],
     ['softmax_f32_gradient', length, '0c927a0a2a3e1200', (x, y, other) => [other, x, y, 80, 1250]],
     ['layer_norm_f32', length, 'a527af8f47fa5b35', (x, y, other) => [x, other, 0, y, 0, 0, 80, 1250, 1e-5]],
     [

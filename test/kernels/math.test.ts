@@ -88,12 +88,12 @@ function worst(
 const plain = (x: number, y: number): number[] => [x, y, length];
 
 describe('float32 functions over a sample of all float32', () => {
-  // Measured over every 37th float32: 0.97, 0.84, 1.43, 2.32, 1.43, 2.97, 2.16; the others are rounded once, from doubles.
+  // Measured over every 37th float32: 0.97, 0.84, 1.43, 2.00, 1.33; the others are rounded once, from doubles.
   it.each([
     ['exp', exp_f32, Math.exp, 1],
     ['log', log_f32, Math.log, 1],
     ['tanh', tanh_f32, Math.tanh, 1.5],
-    ['sigmoid', sigmoid_f32, sigmoid, 2.5],
+    ['sigmoid', sigmoid_f32, sigmoid, 2],
     ['erf', erf_f32, erf64, 1.5],
     ['expm1', expm1_f32, Math.expm1, 0.51],
     ['log1p', log1p_f32, Math.log1p, 0.51],
