@@ -256,8 +256,15 @@ export const kernelMutants = [
     '^conv2d_f32_forward equals',
   ),
   kernel(
-    'edge: the ninth column of a depthwise row is read behind it',
+    'edge: of two vectors of a depthwise row, the second does not end with a zero',
     'depthwise-dense',
+    'place == LAST && vector == 1 && by == 2',
+    'place == LAST && vector == 1 && by == 3',
+    '^conv2d_f32_forward equals',
+  ),
+  kernel(
+    'edge: the ninth column of a depthwise row is read behind it',
+    'depthwise-strided',
     'cut = 2 * wo - paddingW >= w',
     'cut = 2 * wo - paddingW > w',
     '^conv2d_f32_forward ',

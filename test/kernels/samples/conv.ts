@@ -90,8 +90,8 @@ const grid = [
     ...Array.from({ length: 9 }, (_, i) => call(n, [3, 4, 15 + i], 3, [3, 3], one, [1, 1], { groups: 3 })),
     ...[1, 2, 3, 4].map((w) => call(n, [3, 3, w], 3, [3, 3], one, [1, 1], { groups: 3 })),
     ...[0, 1, 2, 3].map((p) => call(n, [2, 6 + (p % 2), 11 + p], 2, [3, 3], [2, 2], [p, 3 - p], { groups: 2 })),
-    // Planes read where they lie: every width around a vector, with and without padding.
-    ...[5, 6, 7, 8, 9, 12, 13].flatMap((w) =>
+    // Planes read where they lie: every width around a vector and around two, with and without padding.
+    ...[5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18].flatMap((w) =>
       [none, [0, 1], [1, 0], [1, 1]].map((p) => call(n, [3, 4, w], 3, [3, 3], one, p, { groups: 3 })),
     ),
     ...[7, 8, 9, 10, 11, 14, 15, 16].flatMap((w) =>
