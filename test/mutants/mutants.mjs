@@ -67,6 +67,13 @@ export const kernelMutants = [
     'exp|sigmoid',
   ),
   kernel(
+    'range: the short form of sigmoid is used where exp has no bit for the 1',
+    'math',
+    '  16, 16, 16, 16,\n',
+    '  30, 30, 30, 30,\n',
+    'sigmoid',
+  ),
+  kernel(
     'sign: pow forgets that odd exponents keep it',
     'double',
     'f64x2.splat(0.5));\n  const whole',
