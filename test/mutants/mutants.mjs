@@ -258,8 +258,8 @@ export const kernelMutants = [
   kernel(
     'edge: depthwise reads the row below in the place of zeros',
     'depthwise-dense',
-    'row < 0 ? zeros : r0',
-    'row < 0 ? r1 : r0',
+    'if (row < 0) r0 = zeros;',
+    'if (row < 0) r0 = r1;',
     '^conv2d_f32_forward equals',
   ),
   kernel(
