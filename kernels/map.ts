@@ -222,7 +222,7 @@ export const pow_scalar_f32 = withScalar('pow_scalar_f32', 'y = x^s, within 0.51
   round === Math.fround ? pow32(x, s) : pow64(x, s),
 );
 
-/** y = ln(1 + e^(beta x)) / beta, within 2.5 ulp for beta = 1; x itself where beta x > threshold. */
+/** y = ln(1 + e^(beta x)) / beta, within 2 ulp for beta = 1; x itself where beta x > threshold. */
 export const softplus_f32 = defineKernel({
   name: 'softplus_f32',
   summary: 'y = beta x > threshold ? x : ln(1 + e^(beta x)) / beta',

@@ -115,7 +115,7 @@ describe('float32 functions over a sample of all float32', () => {
   it('softplus', () => {
     const found = worst((x, y) => [x, 1, Infinity, y, length], softplus_f32, softplus64);
     if (process.env.SHOAL_ULP_STEP !== undefined) console.log(`softplus: ${found.error.toFixed(3)} ulp at ${found.at}`);
-    expect(found.error, `at ${found.at}`).toBeLessThanOrEqual(2.5);
+    expect(found.error, `at ${found.at}`).toBeLessThanOrEqual(2);
   });
 
   // In units of 2^-23 |x| (subnormals: of the smallest of them): in the tail, 1 + erf has few bits left, as in PyTorch.
