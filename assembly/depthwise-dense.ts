@@ -7,12 +7,8 @@ export function suitsDense(padding: i32, w: i32, ho: i32, wo: i32): bool {
   return padding <= 1 && w >= 5 && wo >= 4 && ho >= 2;
 }
 
-/** Whether rows of `wo` results suit `longPlane`. */
-// @ts-ignore: decorator
-@inline
-export function isLong(wo: i32): bool {
-  return wo >= 9;
-}
+/** From this many results in a row on, four vectors at a time pay (and the first and the last of them are not the same). */
+const LONG_ROW: i32 = 9;
 
 // Where a vector lies in its row: the columns left of the first and right of the last one are zeros.
 export const MIDDLE: i32 = 0;
@@ -225,7 +221,7 @@ function twoLongRows(
   else twoVectors(mirrored, MIDDLE, w0, w1, w2, w3, w4, w5, w6, w7, w8, r0, r1, r2, r3, v128.load(starts), to, other);
 }
 
-/** densePlane, or, if rows are `long`, longPlane. */
+/** See `densePlane`. */
 // @ts-ignore: decorator
 @inline
 function forwardPlane(
@@ -248,21 +244,28 @@ function forwardPlane(
   }
 }
 
-/** A plane of ho x wo results of stride 1 from a plane of h x w at `x`; `zeroRow`: w + 8 floats +0; `starts`: 16 bytes to work with. Paddings are 0 or 1. */
-export function densePlane(
+// Short and long rows are functions of their own: in one, they would share too few registers.
+function shortPlane(
   x: usize, h: i32, w: i32, paddingH: i32, paddingW: i32, weight: usize, initial: usize, y: usize, ho: i32, wo: i32, zeroRow: usize, starts: usize,
 ): void {
   forwardPlane(false, x, h, w, paddingH, paddingW, weight, initial, y, ho, wo, zeroRow, starts);
 }
 
-/** As densePlane, where rows are long. A function of its own: together, they would share too few registers. */
-export function longPlane(
+function longPlane(
   x: usize, h: i32, w: i32, paddingH: i32, paddingW: i32, weight: usize, initial: usize, y: usize, ho: i32, wo: i32, zeroRow: usize, starts: usize,
 ): void {
   forwardPlane(true, x, h, w, paddingH, paddingW, weight, initial, y, ho, wo, zeroRow, starts);
 }
 
-/** mirroredPlane, or, if rows are `long`, mirroredLongPlane. */
+/** A plane of ho x wo results of stride 1 from a plane of h x w at `x`; `zeroRow`: w + 8 floats +0; `starts`: 16 bytes to work with. Paddings are 0 or 1. */
+export function densePlane(
+  x: usize, h: i32, w: i32, paddingH: i32, paddingW: i32, weight: usize, initial: usize, y: usize, ho: i32, wo: i32, zeroRow: usize, starts: usize,
+): void {
+  if (wo >= LONG_ROW) longPlane(x, h, w, paddingH, paddingW, weight, initial, y, ho, wo, zeroRow, starts);
+  else shortPlane(x, h, w, paddingH, paddingW, weight, initial, y, ho, wo, zeroRow, starts);
+}
+
+/** See `mirroredPlane`. */
 // @ts-ignore: decorator
 @inline
 function backwardPlane(long: bool, gradient: usize, h: i32, w: i32, weight: usize, to: usize, zeroRow: usize): void {
@@ -281,12 +284,16 @@ function backwardPlane(long: bool, gradient: usize, h: i32, w: i32, weight: usiz
   }
 }
 
-/** The gradient of `densePlane` with padding 1: a plane of h x w from a gradient of the same size. */
-export function mirroredPlane(gradient: usize, h: i32, w: i32, weight: usize, to: usize, zeroRow: usize): void {
+function mirroredShortPlane(gradient: usize, h: i32, w: i32, weight: usize, to: usize, zeroRow: usize): void {
   backwardPlane(false, gradient, h, w, weight, to, zeroRow);
 }
 
-/** The gradient of `longPlane`. */
-export function mirroredLongPlane(gradient: usize, h: i32, w: i32, weight: usize, to: usize, zeroRow: usize): void {
+function mirroredLongPlane(gradient: usize, h: i32, w: i32, weight: usize, to: usize, zeroRow: usize): void {
   backwardPlane(true, gradient, h, w, weight, to, zeroRow);
+}
+
+/** The gradient of `densePlane` with padding 1: a plane of h x w from a gradient of the same size. */
+export function mirroredPlane(gradient: usize, h: i32, w: i32, weight: usize, to: usize, zeroRow: usize): void {
+  if (w >= LONG_ROW) mirroredLongPlane(gradient, h, w, weight, to, zeroRow);
+  else mirroredShortPlane(gradient, h, w, weight, to, zeroRow);
 }

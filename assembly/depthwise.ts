@@ -5,7 +5,7 @@ import { finishLike } from './ending';
 import { clear, copyPadded } from './image';
 import { spread } from './lanes';
 import { multiplyAdd } from './vector';
-import { densePlane, isLong, longPlane, mirroredLongPlane, mirroredPlane, suitsDense } from './depthwise-dense';
+import { densePlane, mirroredPlane, suitsDense } from './depthwise-dense';
 import { stridedPixels, stridedPlane, suitsStrideTwo } from './depthwise-strided';
 
 /** Rounds bytes up so that what follows is aligned to a vector, with room for reads past the last row of a plane. */
@@ -99,8 +99,7 @@ export function depthwiseForward(
     for (let channel = firstChannel; channel < endChannel; channel++) {
       // A pointer, not a vector: V8's revectoriser (Node 26) ends the process at a function with a vector parameter.
       const initial = bias ? bias + (<usize>channel << 2) : zeros, filter = weight + (<usize>(channel * k) << 2);
-      if (dense && isLong(wo)) longPlane(x, h, w, paddingH, paddingW, filter, initial, y, ho, wo, padded, weights);
-      else if (dense) densePlane(x, h, w, paddingH, paddingW, filter, initial, y, ho, wo, padded, weights);
+      if (dense) densePlane(x, h, w, paddingH, paddingW, filter, initial, y, ho, wo, padded, weights);
       else if (halved) stridedPlane(x, h, w, paddingH, paddingW, filter, initial, y, ho, wo, padded);
       else {
         copyPadded(x, 1, h, w, padded, rows, pitch, paddingH, paddingW, strideW);
@@ -199,8 +198,7 @@ export function depthwiseBackwardData(
   gradX += <usize>(firstChannel * h * w) << 2;
   for (let image = 0; image < n; image++) {
     for (let channel = firstChannel; channel < endChannel; channel++) {
-      if (dense && isLong(w)) mirroredLongPlane(gradY, h, w, weight, gradX, padded);
-      else if (dense) mirroredPlane(gradY, h, w, weight, gradX, padded);
+      if (dense) mirroredPlane(gradY, h, w, weight, gradX, padded);
       else if (halved) stridedPixels(gradY, ho, wo, weight, h, w, gradX, padded);
       else {
         copyPadded(gradY, 1, ho, wo, padded, rows, pitch, top, left, 1);
