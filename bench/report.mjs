@@ -103,10 +103,10 @@ function runTable(all) {
       `${seconds} s a row, ${date.slice(0, 16).replace('T', ' ')}`,
     ]),
   );
-  const [first] = [...all.values()].flatMap((reports) => [...reports.values()]);
-  const versions = Object.entries(first?.peers ?? {}).map(([name, version]) => `${name} ${version}`);
+  const runs = [...all.values()].flatMap((reports) => [...reports.values()]);
+  const versions = new Set(runs.flatMap(({ peers }) => Object.entries(peers ?? {}).map((peer) => peer.join(' '))));
   const head = ['machine', 'results', 'Node', 'build', 'processor', 'load', 'commit', 'run'];
-  return `${table(head, rows)}\n\nPeers: ${versions.join('; ')}.`;
+  return `${table(head, rows)}\n\nPeers: ${[...versions].sort().join('; ')}.`;
 }
 
 const words = { stretch: 'stretch', met: 'met', missed: '**missed**' };
