@@ -1,4 +1,4 @@
-// exp, log, tanh, sigmoid, erf, GELU, softplus on four floats (sixteen: block.ts). kernels/f32-math.ts does the same operations in the same order, one float at a time; change both
+// exp, log, tanh, sigmoid, erf, softplus on four floats (sixteen: block.ts). kernels/f32-math.ts does the same operations in the same order, one float at a time; change both
 // or neither. Coefficients: scripts/polynomials.py. Constants sit in memory, because V8 builds a v128 constant anew at each use (3
 // instructions), while a load is one.
 
@@ -58,10 +58,6 @@ const TABLE = memory.data<f32>([
   0.2861688435077667, 0.2861688435077667, 0.2861688435077667, 0.2861688435077667,
   0.21427655220031738, 0.21427655220031738, 0.21427655220031738, 0.21427655220031738,
   0.24300943315029144, 0.24300943315029144, 0.24300943315029144, 0.24300943315029144,
-  0.7071067690849304, 0.7071067690849304, 0.7071067690849304, 0.7071067690849304,
-  1.5957691669464111, 1.5957691669464111, 1.5957691669464111, 1.5957691669464111,
-  0.07135481387376785, 0.07135481387376785, 0.07135481387376785, 0.07135481387376785,
-  0.3989422917366028, 0.3989422917366028, 0.3989422917366028, 0.3989422917366028,
   87, 87, 87, 87,
   16, 16, 16, 16,
 ], 16);
@@ -120,12 +116,8 @@ const SOFT1: usize = 800;
 const SOFT2: usize = 816;
 const SOFT3: usize = 832;
 const SOFT4: usize = 848;
-const SQRT_HALF: usize = 864;
-const GELU0: usize = 880;
-const GELU1: usize = 896;
-const DENSITY: usize = 912;
-export const PLAIN_HIGHEST: usize = 928;
-export const SIGMOID_HIGHEST: usize = 944;
+export const PLAIN_HIGHEST: usize = 864;
+export const SIGMOID_HIGHEST: usize = 880;
 
 // @ts-ignore: decorator
 @inline
@@ -252,28 +244,6 @@ export function erf4(x: v128): v128 {
   return v128.or(v128.bitselect(large, small, f32x4.ge(a, constant(ERF_SWITCH))), sign);
 }
 
-/** The standard normal distribution function, 1/2 + erf(x / sqrt 2) / 2. */
-// @ts-ignore: decorator
-@inline
-function normalCdf4(x: v128): v128 {
-  const half = constant(HALF);
-  return f32x4.add(half, f32x4.mul(half, erf4(f32x4.mul(x, constant(SQRT_HALF)))));
-}
-
-// @ts-ignore: decorator
-@inline
-export function gelu4(x: v128): v128 {
-  return f32x4.mul(x, normalCdf4(x));
-}
-
-// @ts-ignore: decorator
-@inline
-export function geluTanh4(x: v128): v128 {
-  // (1 + tanh u) / 2 = sigmoid(2u), 2u = x (c + d x^2).
-  const twice = f32x4.mul(x, f32x4.add(constant(GELU0), f32x4.mul(constant(GELU1), f32x4.mul(x, x))));
-  return f32x4.mul(x, sigmoid4(twice));
-}
-
 // @ts-ignore: decorator
 @inline
 export function silu4(x: v128): v128 {
@@ -294,24 +264,6 @@ export function softplus4(z: v128): v128 {
   const h = f32x4.mul(f32x4.mul(f, f), constant(HALF));
   const low = f32x4.mul(s, f32x4.add(h, f32x4.mul(q, y)));
   return f32x4.add(f32x4.pmax(z, f32x4.splat(0)), f32x4.sub(f, f32x4.sub(h, low)));
-}
-
-/** d GELU / dx = Phi(x) + x phi(x), phi(x) = exp(-x^2 / 2) / sqrt(2 pi). */
-// @ts-ignore: decorator
-@inline
-export function geluSlope4(x: v128): v128 {
-  const density = f32x4.mul(exp4(f32x4.mul(f32x4.mul(x, x), f32x4.splat(-0.5))), constant(DENSITY));
-  return f32x4.add(normalCdf4(x), f32x4.mul(x, density));
-}
-
-/** s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). */
-// @ts-ignore: decorator
-@inline
-export function geluTanhSlope4(x: v128): v128 {
-  const square = f32x4.mul(constant(GELU1), f32x4.mul(x, x));
-  const s = sigmoid4(f32x4.mul(x, f32x4.add(constant(GELU0), square)));
-  const rest = f32x4.mul(f32x4.mul(x, s), f32x4.sub(constant(ONE), s));
-  return f32x4.add(s, f32x4.mul(rest, f32x4.add(constant(GELU0), f32x4.mul(f32x4.splat(3), square))));
 }
 
 /** s (1 + x (1 - s)), s = sigmoid(x). */

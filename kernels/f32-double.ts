@@ -1,5 +1,5 @@
 /**
- * @file expm1, log1p, pow, sin and cos of a float32 by doubles, rounded to float32 once, at the end: the same operations in the same order as
+ * @file expm1, log1p, pow, sin, cos, GELU and its derivative of a float32 by doubles, rounded to float32 once, at the end: the same operations in the same order as
  * assembly/double.ts, and so the same bits. Only + - * / and comparisons, which have one correct result. Errors: test/kernels/math.test.ts.
  */
 const f = Math.fround;
@@ -21,6 +21,19 @@ const logQ = [
 /** sin r = r (1 + z p(z)), cos r = 1 - z / 2 + z^2 p(z), z = r^2. */
 const sinP = [2.718311661379011e-6, -0.00019839334853350406, 0.008333329385941845, -0.16666666641626957] as const;
 const cosP = [-2.7237167452334215e-7, 2.4799911669428254e-5, -0.0013888885547482935, 0.041666666647934746] as const;
+/** Phi(-a) = exp(-a^2 / 2) p(a) / q(a). */
+const tailP = [
+  0.0008970185482108038, 0.011714871791383374, 0.0716253839904111, 0.25131809861436283, 0.5083735388830964,
+  0.49999999995538047,
+] as const;
+const tailQ = [
+  0.002248494649093285, 0.029364652053877647, 0.18179206201731643, 0.6592295507612943, 1.4505028890224856,
+  1.8146316300514749, 1,
+] as const;
+const densityOfZero = 0.3989422804014327;
+/** 2 sqrt(2 / pi), and 0.044715 times it. */
+const geluC = 1.5957691216057308;
+const geluD = 0.07135481627260026;
 const twoOverPi = 0.6366197723675814;
 /** pi / 2 in 33 bits, so that a product with a number below 2^20 is exact, and the rest. */
 const halfPiHigh = 1.5707963267341256;
@@ -179,4 +192,45 @@ export function sin32(x: number): number {
 /** The cosine, within 0.51 ulp over all floats; inf gives NaN. */
 export function cos32(x: number): number {
   return sine(x, 1);
+}
+
+/** exp(-x^2 / 2); 0 from 15 on in magnitude, where Phi(-|x|) and x phi(x) are nothing to a float, and for NaN. */
+function gauss(x: number): number {
+  const z = x * x * -0.5;
+  return z > -112.5 ? expOf(z) : 0;
+}
+
+/** Phi(x), the standard normal distribution function, of exp(-x^2 / 2): with 30 bits also in the tail. */
+function normalCdf(x: number, density: number): number {
+  const a = Math.min(Math.abs(x), 15);
+  const tail = (density * horner(tailP, a)) / horner(tailQ, a);
+  return x < 0 ? tail : 1 - tail;
+}
+
+/** x Phi(x), within 0.51 ulp; -inf gives NaN, as in PyTorch. */
+export function gelu32(x: number): number {
+  return f(x * normalCdf(x, gauss(x)));
+}
+
+/** The derivative of GELU: Phi(x) + x phi(x). */
+export function geluSlope32(x: number): number {
+  const density = gauss(x);
+  return f(normalCdf(x, density) + x * (density * densityOfZero));
+}
+
+/** 1 / (1 + e^-x); 0 from -700 down, and for NaN. */
+function sigmoid(x: number): number {
+  return x > -700 ? 1 / (1 + expOf(-x)) : 0;
+}
+
+/** GELU with tanh in the place of erf: x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3), within 0.51 ulp; -inf gives NaN. */
+export function geluTanh32(x: number): number {
+  return f(x * sigmoid(x * (geluC + geluD * (x * x))));
+}
+
+/** The derivative of GELU with tanh: s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). */
+export function geluTanhSlope32(x: number): number {
+  const square = geluD * (x * x);
+  const s = sigmoid(x * (geluC + square));
+  return f(s + x * s * (1 - s) * (geluC + 3 * square));
 }

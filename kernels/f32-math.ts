@@ -1,5 +1,5 @@
 /**
- * @file exp, log, tanh, sigmoid, erf, GELU, softplus of a float32, the same operations in the same order as assembly/math.ts, and so the same bits. Every
+ * @file exp, log, tanh, sigmoid, erf, softplus of a float32, the same operations in the same order as assembly/math.ts, and so the same bits. Every
  * operation rounds to float32. Errors in units in the last place (ulp) are measured against double precision in test/kernels/math.test.ts.
  *
  * Why not Math.exp and its like: ECMAScript leaves their results to the engine, and engines differ.
@@ -36,11 +36,6 @@ const erfSwitch = 0.921875;
 const softQ = [
   0.24300943315029144, 0.21427655220031738, 0.2861688435077667, 0.3999887704849243, 0.6666667461395264,
 ] as const;
-const sqrtHalf = f(Math.SQRT1_2);
-/** 2 sqrt(2 / pi), and 0.044715 times it. */
-const geluC = f(1.5957691216057308);
-const densityOfZero = f(0.3989422804014327);
-const geluD = f(0.07135481627260025);
 const tanhSwitch = f(0.5493061542510986);
 
 const smallestNormal = 1.1754943508222875e-38;
@@ -142,33 +137,10 @@ export function erf32(x: number): number {
   return x < 0 || Object.is(x, -0) ? -y : y;
 }
 
-/** x Phi(x) = x (1/2 + erf(x / sqrt 2) / 2), within 2^-23 |x|; -inf gives NaN, as in PyTorch. */
-export function gelu32(x: number): number {
-  return f(x * f(0.5 + f(0.5 * erf32(f(x * sqrtHalf)))));
-}
-
-/** The derivative of GELU: Phi(x) + x phi(x). */
-export function geluSlope32(x: number): number {
-  const density = f(exp32(f(f(x * x) * -0.5)) * densityOfZero);
-  return f(f(0.5 + f(0.5 * erf32(f(x * sqrtHalf)))) + f(x * density));
-}
-
-/** The derivative of GELU with tanh: s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). */
-export function geluTanhSlope32(x: number): number {
-  const square = f(geluD * f(x * x));
-  const s = sigmoid32(f(x * f(geluC + square)));
-  return f(s + f(f(f(x * s) * f(1 - s)) * f(geluC + f(3 * square))));
-}
-
 /** The derivative of x sigmoid(x): s (1 + x (1 - s)). */
 export function siluSlope32(x: number): number {
   const s = sigmoid32(x);
   return f(s * f(1 + f(x * f(1 - s))));
-}
-
-/** GELU with tanh in the place of erf: x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3). */
-export function geluTanh32(x: number): number {
-  return f(x * sigmoid32(f(x * f(geluC + f(geluD * f(x * x))))));
 }
 
 /** x sigmoid(x), within 3 ulp, or |x| 2^-149 if that is more; -inf gives NaN, as in PyTorch. */

@@ -8,14 +8,19 @@ import { exp64, log64, sigmoid64 } from './f64-math.ts';
 /** 2 / sqrt(pi). */
 const twoOverRootPi = 1.1283791670955126;
 
+/** 1 - erf(a) for a >= 2.5, by Laplace's continued fraction. */
+function erfcOfLarge(a: number): number {
+  let tail = 0;
+  for (let k = 80; k >= 1; k--) tail = k / 2 / (a + tail);
+  return (exp64(-a * a) * (twoOverRootPi / 2)) / (a + tail);
+}
+
 /** The error function, within 8 ulp: Kummer's series below 2.5, above it 1 - erfc by Laplace's continued fraction. */
 export function erf64(x: number): number {
   const a = Math.abs(x);
   if (!(a < 2.5)) {
     if (!(a < 7)) return Number.isNaN(x) ? x : Math.sign(x);
-    let tail = 0;
-    for (let k = 80; k >= 1; k--) tail = k / 2 / (a + tail);
-    const y = 1 - (exp64(-a * a) * (twoOverRootPi / 2)) / (a + tail);
+    const y = 1 - erfcOfLarge(a);
     return x < 0 ? -y : y;
   }
   // e^-z times the sum of x (2z)^k / (1 3 5 ... (2k + 1)), z = x^2: all terms have one sign.
@@ -117,9 +122,15 @@ export function cos64(x: number): number {
   return sineAndCosine(x)[1];
 }
 
+/** Phi(x), the standard normal distribution function: by erfc in the lower tail, where 1 + erf has no bits left. */
+function normalCdf64(x: number): number {
+  const a = -x * Math.SQRT1_2;
+  return a < 2.5 ? 0.5 - 0.5 * erf64(a) : 0.5 * erfcOfLarge(a);
+}
+
 /** x Phi(x). */
 export function gelu64(x: number): number {
-  return x * (0.5 + 0.5 * erf64(x * Math.SQRT1_2));
+  return x * normalCdf64(x);
 }
 
 /** GELU with tanh in the place of erf. */
@@ -139,7 +150,7 @@ export function softplus64(z: number): number {
 
 /** The derivative of GELU. */
 export function geluSlope64(x: number): number {
-  return 0.5 + 0.5 * erf64(x * Math.SQRT1_2) + x * (exp64(x * x * -0.5) * 0.3989422804014327);
+  return normalCdf64(x) + x * (exp64(x * x * -0.5) * 0.3989422804014327);
 }
 
 /** The derivative of GELU with tanh. */

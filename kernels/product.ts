@@ -1,7 +1,8 @@
 /** @file What the kernels of matrix products share: parameters, rules, and the definition of a product and of what follows it. */
 import { blockLength } from './blocks.ts';
 import { anyAlignment, flag, input, type Round, type Sizes, scalar, size } from './define.ts';
-import { gelu32, sigmoid32, tanh32 } from './f32-math.ts';
+import { gelu32 } from './f32-double.ts';
+import { sigmoid32, tanh32 } from './f32-math.ts';
 import { sigmoid64, tanh64 } from './f64-math.ts';
 import { gelu64 } from './f64-special.ts';
 

@@ -12,6 +12,18 @@ def f32(x):
     return mpf(struct.unpack('f', struct.pack('f', float(x)))[0])
 
 
+def alternation(err):
+    """Where the extreme of each run of one sign is."""
+    picks, best = [], 0
+    for k in range(1, len(err) + 1):
+        if k == len(err) or err[k] * err[best] < 0:
+            picks.append(best)
+            best = k
+        elif abs(err[k]) > abs(err[best]):
+            best = k
+    return picks
+
+
 def remez(f, w, a, b, degree):
     """Coefficients of p, lowest first, that minimise max |w (f - p)| on [a, b], and that maximum."""
     n = degree + 2
@@ -28,14 +40,7 @@ def remez(f, w, a, b, degree):
         c = [s[j] for j in range(degree + 1)]
         grid = [a + (b - a) * mpf(k + mpf('0.5')) / 1200 for k in range(1200)] + [b]
         err = [w(x) * (f(x) - sum(c[j] * x ** j for j in range(degree + 1))) for x in grid]
-        # The extreme of each run of one sign.
-        picks, best = [], 0
-        for k in range(1, len(grid) + 1):
-            if k == len(grid) or err[k] * err[best] < 0:
-                picks.append(best)
-                best = k
-            elif abs(err[k]) > abs(err[best]):
-                best = k
+        picks = alternation(err)
         if len(picks) != n:
             break
         xs = [grid[k] for k in picks]
@@ -101,3 +106,39 @@ show_double('exp', remez(series(lambda r: (exp(r) - 1 - r) / r ** 2, tiny), lamb
 show_double('log', remez(series(atanh_series, tiny), lambda z: z / 2, mpf(0), top, 5))
 show_double('sin', remez(series(lambda z: (sin(sqrt(z)) / sqrt(z) - 1) / z, tiny), lambda z: z, mpf(0), quarter, 3))
 show_double('cos', remez(series(lambda z: (cos(sqrt(z)) - 1 + z / 2) / z ** 2, mpf('1e-6')), lambda z: z * z, mpf(0), quarter, 3))
+
+
+def rational(f, xs, n, m):
+    """p of degree n and q of degree m with q(0) = 1, lowest first, that minimise max |p / (q f) - 1| on the points xs, and that maximum."""
+    picks = [round((len(xs) - 1) * (1 - cos(pi * k / (n + m + 1))) / 2) for k in range(n + m + 2)]
+    values = [f(x) for x in xs]
+    q = [mpf(1)] + [mpf(0)] * m
+    at = lambda c, x: sum(cj * x ** j for j, cj in enumerate(c))
+    for _ in range(12):
+        # p - f q = +-e f q is linear in p and q, but for the e q, which takes the last q.
+        for _ in range(30):
+            a, r = matrix(n + m + 2, n + m + 2), matrix(n + m + 2, 1)
+            for i, k in enumerate(picks):
+                x = xs[k]
+                for j in range(n + 1):
+                    a[i, j] = x ** j
+                for j in range(1, m + 1):
+                    a[i, n + j] = -values[k] * x ** j
+                a[i, n + m + 1] = (-1) ** (i + 1) * values[k] * at(q, x)
+                r[i] = values[k]
+            s = lu_solve(a, r)
+            p, q = [s[j] for j in range(n + 1)], [mpf(1)] + [s[n + j] for j in range(1, m + 1)]
+        err = [at(p, x) / (at(q, x) * y) - 1 for x, y in zip(xs, values)]
+        extremes = alternation(err)
+        if len(extremes) != len(picks) or extremes == picks:
+            break
+        picks = extremes
+    return p, q, max(abs(e) for e in err)
+
+
+# Phi(-a) = exp(-a^2 / 2) p(a) / q(a), a up to 15, on points that are close to each other near 0
+points = [(1 / (1 - mpf(k) / 2000 * mpf(45) / 55) - 1) * mpf(10) / 3 for k in range(2001)]
+p, q, e = rational(lambda a: erfc(a / sqrt(2)) / 2 * exp(a * a / 2), points, 5, 6)
+print('normal tail max relative error: 2 to the', mp.nstr(log(e) / log(2), 4))
+for x in p + q:
+    print('   ', repr(float(x)))

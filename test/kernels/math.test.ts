@@ -10,7 +10,9 @@ import {
   erf64,
   expm1_64,
   gelu64,
+  geluSlope64,
   geluTanh64,
+  geluTanhSlope64,
   log1p_64,
   pow64,
   silu64,
@@ -23,7 +25,9 @@ import {
   exp_f32,
   expm1_f32,
   gelu_f32,
+  gelu_f32_gradient,
   gelu_tanh_f32,
+  gelu_tanh_f32_gradient,
   log_f32,
   log1p_f32,
   pow_f32,
@@ -99,6 +103,8 @@ describe('float32 functions over a sample of all float32', () => {
     ['log1p', log1p_f32, Math.log1p, 0.51],
     ['sin', sin_f32, Math.sin, 0.51],
     ['cos', cos_f32, Math.cos, 0.51],
+    ['gelu', gelu_f32, gelu64, 0.51],
+    ['gelu with tanh', gelu_tanh_f32, geluTanh64, 0.51],
   ] as const)('%s', (name, kernel, truth, bound) => {
     const found = worst(plain, kernel, truth);
     if (process.env.SHOAL_ULP_STEP !== undefined) console.log(`${name}: ${found.error.toFixed(3)} ulp at ${found.at}`);
@@ -118,15 +124,23 @@ describe('float32 functions over a sample of all float32', () => {
     expect(found.error, `at ${found.at}`).toBeLessThanOrEqual(2);
   });
 
-  // In units of 2^-23 |x| (subnormals: of the smallest of them): in the tail, 1 + erf has few bits left, as in PyTorch.
+  // Rounded once, too. The derivative of GELU has a zero at -0.75, where its two terms, known to 2^-33, cancel.
   it.each([
-    ['gelu', gelu_f32, gelu64, 1],
-    ['gelu with tanh', gelu_tanh_f32, geluTanh64, 2],
-  ] as const)('%s', (name, kernel, truth, bound) => {
-    const found = worst(plain, kernel, truth, (_, x) => Math.max(Math.abs(x) * 2 ** -23, 2 ** -149));
-    if (process.env.SHOAL_ULP_STEP !== undefined)
-      console.log(`${name}: ${found.error.toFixed(3)} 2^-23 |x| at ${found.at}`);
-    expect(found.error, `at ${found.at}`).toBeLessThanOrEqual(bound);
+    ['slope of gelu', gelu_f32_gradient, geluSlope64],
+    ['slope of gelu with tanh', gelu_tanh_f32_gradient, geluTanhSlope64],
+  ] as const)('%s', (name, kernel, truth) => {
+    const ones = allocate(length * 4);
+    f32(ones, length).fill(1);
+    const terms = (x: number): number => Math.abs(x) * Math.exp((x * x) / -2);
+    const found = worst(
+      (x, y) => [ones, x, y, length],
+      kernel,
+      truth,
+      (exact, x) => ulp32(exact) + 2 ** -31 * terms(x),
+    );
+    free(ones);
+    if (process.env.SHOAL_ULP_STEP !== undefined) console.log(`${name}: ${found.error.toFixed(3)} ulp at ${found.at}`);
+    expect(found.error, `at ${found.at}`).toBeLessThanOrEqual(0.51);
   });
 
   it('pow, over pairs of bit patterns and of ordinary numbers', () => {

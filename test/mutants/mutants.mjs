@@ -81,6 +81,13 @@ export const kernelMutants = [
     '^pow_f32 |power of',
   ),
   kernel(
+    'range: the lower tail of the normal distribution is cut off',
+    'double',
+    'f64x2.splat(-112.5)',
+    'f64x2.splat(-72)',
+    'gelu',
+  ),
+  kernel(
     'range: large angles are reduced by the wrong pieces',
     'double',
     '(e - 2) / 24',
