@@ -1,9 +1,9 @@
 // General matrix multiplication: the exported kernels. Contract: kernels/gemm.ts. How a product is computed: product.ts.
 import { ENDING_BYTES, writeEnding } from './ending';
-import { packColumns } from './packing';
+import { packTwoPanels } from './packing';
 import { NOTHING, packedProduct, product } from './product';
 import { shareEnd, shares, shareStart } from './shares';
-import { KC, NR } from './tile';
+import { KC } from './tile';
 
 export function gemm_f32(
   transposeA: i32, transposeB: i32, m: i32, n: i32, k: i32, alpha: f32,
@@ -46,8 +46,7 @@ export function gemm_pack_b_f32(transposeB: i32, n: i32, k: i32, b: usize, ldb: 
     const steps = min(KC, k - from);
     for (let left = 0; left < n; left += 16) {
       const at = b + <usize>left * column + <usize>from * step, width = min(16, n - left);
-      packColumns(at, column, step, min(NR, width), steps, packed, 64);
-      if (width > NR) packColumns(at + 8 * column, column, step, width - NR, steps, packed + 32, 64);
+      packTwoPanels(at, column, step, width, steps, packed, packed + 32, 64);
       if (width < 16) clearColumns(packed, width, steps);
       packed += <usize>steps << 6;
     }

@@ -121,6 +121,35 @@ function packCopied8(from: usize, step: usize, steps: i32, to: usize, toStep: us
   }
 }
 
+/** Sixteen contiguous lanes at each step, the second eight at `other`. */
+function packCopied16(from: usize, step: usize, steps: i32, to: usize, other: usize, toStep: usize): void {
+  for (; steps > 0; steps--) {
+    const a = v128.load(from), b = v128.load(from, 16), c = v128.load(from, 32), d = v128.load(from, 48);
+    v128.store(to, a);
+    v128.store(to, b, 16);
+    v128.store(other, c);
+    v128.store(other, d, 16);
+    from += step;
+    to += toStep;
+    other += toStep;
+  }
+}
+
+/**
+ * Two column panels, `lanes` (up to 16) wide together, as by packColumns. Rows of a matrix are often a multiple of 4096 bytes apart, and share one set of the
+ * first cache then: of a line that both panels read, nothing would be left for the second.
+ */
+export function packTwoPanels(
+  from: usize, lane: usize, step: usize, lanes: i32, steps: i32, to: usize, other: usize, toStep: usize,
+): void {
+  if (lane == 4 && lanes == 16) {
+    packCopied16(from, step, steps, to, other, toStep);
+    return;
+  }
+  packColumns(from, lane, step, min(8, lanes), steps, to, toStep);
+  if (lanes > 8) packColumns(from + 8 * lane, lane, step, lanes - 8, steps, other, toStep);
+}
+
 /**
  * A column panel (eight lanes) of a matrix: `lane` and `step` are the strides in bytes, one of them 4. Its steps lie `toStep` apart. Lanes past
  * `lanes` hold anything.

@@ -3,7 +3,7 @@
 // here changes the order of any sum. Contract: kernels/gemm.ts.
 import { finish } from './ending';
 import { gemv } from './gemv';
-import { packColumns, packRows } from './packing';
+import { packRows, packTwoPanels } from './packing';
 import { isFirstShare, shareEnd, shares, shareStart } from './shares';
 import { SPREAD_COLUMNS, spreadBlocks } from './spread';
 import { tallTile, tallTiles } from './tall-tile';
@@ -180,8 +180,7 @@ function blocks(
           bBytes = 64;
         } else if (!directB || width < panel) {
           bBytes = <usize>panel << 2;
-          packColumns(bFirst, bColumn, bStep, min(NR, width), steps, bPanel, bBytes);
-          if (width > NR) packColumns(bFirst + 8 * bColumn, bColumn, bStep, width - NR, steps, bPanel + 32, bBytes);
+          packTwoPanels(bFirst, bColumn, bStep, width, steps, bPanel, bPanel + 32, bBytes);
           bFirst = bPanel;
         }
         const at = c + <usize>top * cRow + <usize>left * cColumn;

@@ -3,7 +3,7 @@
 // counts where 16 of them go through four ports in four cycles (AMD Zen 4; docs/performance.md). Spreading costs four stores a step, which enough
 // columns must pay for. The sums are those of product.ts, in the same order.
 import { finish } from './ending';
-import { packColumns } from './packing';
+import { packTwoPanels } from './packing';
 import { anySpreadTile, KC, MR, NR, SPREAD_STEP, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 
 /** Columns of a block of B: KC x 512 floats are half a megabyte of second cache. */
@@ -36,10 +36,11 @@ export function spreadRows(from: usize, row: usize, step: usize, rows: i32, step
 
 /** Packs a block of B in panels of eight columns. */
 function packBlock(from: usize, column: usize, step: usize, width: i32, steps: i32, to: usize): void {
-  for (; width > 0; width -= NR) {
-    packColumns(from, column, step, min(NR, width), steps, to, 32);
-    from += 8 * column;
-    to += <usize>steps << 5;
+  const panel = <usize>steps << 5;
+  for (; width > 0; width -= 2 * NR) {
+    packTwoPanels(from, column, step, min(2 * NR, width), steps, to, to + panel, 32);
+    from += 16 * column;
+    to += 2 * panel;
   }
 }
 
