@@ -1,4 +1,4 @@
-// expm1, log1p, pow, sin, cos, GELU and its derivative of four floats by doubles, two and two: the result is rounded to float32 once, at the end. kernels/f32-double.ts does
+// expm1, log1p, pow, sin, cos of four floats by doubles, two and two: the result is rounded to float32 once, at the end. kernels/f32-double.ts does
 // the same operations in the same order, one number at a time; change both or neither. Coefficients: scripts/polynomials.py.
 
 const TABLE = memory.data<f64>([
@@ -14,11 +14,6 @@ const TABLE = memory.data<f64>([
   0.041666666647934746, -0.0013888885547482935, 2.4799911669428254e-05, -2.7237167452334215e-07,
   // 2 / pi; pi / 2 in 33 bits, and the rest
   0.6366197723675814, 1.5707963267341256, 6.077100506506192e-11,
-  // Phi(-a) = exp(-a^2 / 2) p(a) / q(a)
-  0.49999999995538047, 0.5083735388830964, 0.25131809861436283, 0.0716253839904111, 0.011714871791383374, 0.0008970185482108038,
-  1, 1.8146316300514749, 1.4505028890224856, 0.6592295507612943, 0.18179206201731643, 0.029364652053877647, 0.002248494649093285,
-  // 1 / sqrt(2 pi), 2 sqrt(2 / pi), and 0.044715 times that
-  0.3989422804014327, 1.5957691216057308, 0.07135481627260026,
 ], 16);
 
 const LOG2E: usize = 0;
@@ -31,11 +26,6 @@ const COS: usize = 168;
 const TWO_OVER_PI: usize = 200;
 const HALF_PI_HIGH: usize = 208;
 const HALF_PI_LOW: usize = 216;
-const TAIL_P: usize = 224;
-const TAIL_Q: usize = 272;
-const DENSITY: usize = 328;
-const GELU_C: usize = 336;
-const GELU_D: usize = 344;
 
 /** 2 / pi in pieces of 24 bits: the sum of piece k times 2^-24(k + 1). */
 const PIECES = memory.data<f64>([10680707, 7228996, 1387004, 2578385, 16069853, 12639074, 9804092, 4427841], 16);
@@ -46,10 +36,6 @@ export const LOG1P: i32 = 1;
 export const SINE: i32 = 2;
 export const COSINE: i32 = 3;
 export const POW: i32 = 4;
-export const GELU: i32 = 5;
-export const GELU_SLOPE: i32 = 6;
-export const GELU_TANH: i32 = 7;
-export const GELU_TANH_SLOPE: i32 = 8;
 
 // @ts-ignore: decorator
 @inline
@@ -254,73 +240,9 @@ function sineOf(x: v128, shift: i64): v128 {
   return v128.xor(v128.bitselect(cosine, sine, odd), i64x2.shl(v128.and(quarters, i64x2.splat(2)), 62));
 }
 
-/** exp(-x^2 / 2); 0 from 15 on in magnitude, where Phi(-|x|) and x phi(x) are nothing to a float, and for NaN. */
-// @ts-ignore: decorator
-@inline
-function gaussOf(x: v128): v128 {
-  const z = f64x2.mul(f64x2.mul(x, x), f64x2.splat(-0.5));
-  const t = quotient(z);
-  const y = f64x2.mul(f64x2.add(expm1OfRemainder(z, t), f64x2.splat(1)), powerOfTwo(t));
-  return v128.and(y, f64x2.gt(z, f64x2.splat(-112.5)));
-}
-
-/** Phi(x), the standard normal distribution function, of exp(-x^2 / 2): with 30 bits also in the tail. */
-// @ts-ignore: decorator
-@inline
-function normalCdfOf(x: v128, gauss: v128): v128 {
-  const a = f64x2.pmin(f64x2.abs(x), f64x2.splat(15));
-  let p = f64x2.add(f64x2.mul(constant(TAIL_P + 40), a), constant(TAIL_P + 32));
-  let q = f64x2.add(f64x2.mul(constant(TAIL_Q + 48), a), constant(TAIL_Q + 40));
-  q = f64x2.add(f64x2.mul(q, a), constant(TAIL_Q + 32));
-  p = f64x2.add(f64x2.mul(p, a), constant(TAIL_P + 24));
-  q = f64x2.add(f64x2.mul(q, a), constant(TAIL_Q + 24));
-  p = f64x2.add(f64x2.mul(p, a), constant(TAIL_P + 16));
-  q = f64x2.add(f64x2.mul(q, a), constant(TAIL_Q + 16));
-  p = f64x2.add(f64x2.mul(p, a), constant(TAIL_P + 8));
-  q = f64x2.add(f64x2.mul(q, a), constant(TAIL_Q + 8));
-  p = f64x2.add(f64x2.mul(p, a), constant(TAIL_P));
-  q = f64x2.add(f64x2.mul(q, a), constant(TAIL_Q));
-  const tail = f64x2.div(f64x2.mul(gauss, p), q);
-  return v128.bitselect(tail, f64x2.sub(f64x2.splat(1), tail), f64x2.lt(x, f64x2.splat(0)));
-}
-
-/** 1 / (1 + e^-x); 0 from -700 down, and for NaN. */
-// @ts-ignore: decorator
-@inline
-function sigmoidOf(x: v128): v128 {
-  const one = f64x2.splat(1);
-  const v = f64x2.neg(f64x2.pmin(x, f64x2.splat(700)));
-  const t = quotient(v);
-  const e = f64x2.mul(f64x2.add(expm1OfRemainder(v, t), one), powerOfTwo(t));
-  return v128.and(f64x2.div(one, f64x2.add(one, e)), f64x2.gt(x, f64x2.splat(-700)));
-}
-
-/** 2u = x (c + d x^2): GELU with tanh is x (1 + tanh u) / 2 = x sigmoid(2u). */
-// @ts-ignore: decorator
-@inline
-function geluTanhOf(x: v128, isSlope: bool): v128 {
-  const c = constant(GELU_C), square = f64x2.mul(constant(GELU_D), f64x2.mul(x, x));
-  const s = sigmoidOf(f64x2.mul(x, f64x2.add(c, square)));
-  if (!isSlope) return f64x2.mul(x, s);
-  // s + x s (1 - s) (c + 3 d x^2)
-  const rest = f64x2.mul(f64x2.mul(x, s), f64x2.sub(f64x2.splat(1), s));
-  return f64x2.add(s, f64x2.mul(rest, f64x2.add(c, f64x2.mul(f64x2.splat(3), square))));
-}
-
-/** x Phi(x), or its derivative Phi(x) + x phi(x). */
-// @ts-ignore: decorator
-@inline
-function geluOf(x: v128, isSlope: bool): v128 {
-  const gauss = gaussOf(x);
-  const cdf = normalCdfOf(x, gauss);
-  return isSlope ? f64x2.add(cdf, f64x2.mul(x, f64x2.mul(gauss, constant(DENSITY)))) : f64x2.mul(x, cdf);
-}
-
 // @ts-ignore: decorator
 @inline
 function two(kind: i32, x: v128, y: v128): v128 {
-  if (kind == GELU || kind == GELU_SLOPE) return geluOf(x, kind == GELU_SLOPE);
-  if (kind == GELU_TANH || kind == GELU_TANH_SLOPE) return geluTanhOf(x, kind == GELU_TANH_SLOPE);
   if (kind == EXPM1) return expm1Of(x);
   if (kind == LOG1P) return log1pOf(x);
   if (kind == SINE) return sineOf(x, 0);

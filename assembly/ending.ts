@@ -1,6 +1,6 @@
 // What follows a product or a convolution while its result is still in cache: bias, residual, activation. Contract: kernels/product.ts. The operations and
 // their order are those of add_bias, add and the element-wise kernels, and so the bits are those of the unfused sequence.
-import { GELU as GELU_BY_DOUBLES, throughDoubles } from './double';
+import { GELU as PLAIN_GELU, geluFamily4 } from './gelu';
 import { sigmoid4, tanh4 } from './math';
 import { loadSome, storeSome } from './vector';
 
@@ -34,7 +34,7 @@ function activate(activation: i32, x: v128, low: v128, high: v128): v128 {
   if (activation == CLAMP) return f32x4.pmin(f32x4.pmax(x, low), high);
   if (activation == TANH) return tanh4(x);
   if (activation == SIGMOID) return sigmoid4(x);
-  if (activation == GELU) return throughDoubles(GELU_BY_DOUBLES, x, x);
+  if (activation == GELU) return geluFamily4(PLAIN_GELU, x);
   return x;
 }
 

@@ -2,7 +2,8 @@
 // One loop per arity, specialised by a constant operation number that the optimiser folds. Four vectors an iteration, all loads before the
 // stores; then single vectors; then the last 1 to 3 elements in one partly filled vector, so that every element takes the same path.
 import { storeExp16, storeSigmoid16, storeTanh16 } from './block';
-import { COSINE, EXPM1, GELU, GELU_SLOPE, GELU_TANH, GELU_TANH_SLOPE, LOG1P, POW, SINE, throughDoubles } from './double';
+import { COSINE, EXPM1, LOG1P, POW, SINE, throughDoubles } from './double';
+import { GELU, GELU_SLOPE, GELU_TANH, GELU_TANH_SLOPE, geluFamily4 } from './gelu';
 import { erf4, exp4, log4, sigmoid4, silu4, siluSlope4, softplus4, tanh4 } from './math';
 import { loadPart, storePart } from './vector';
 
@@ -20,6 +21,7 @@ const ERF: i32 = 10;
 const SILU: i32 = 11;
 /** From here on functions by doubles, of number op - THROUGH_DOUBLES. */
 const THROUGH_DOUBLES: i32 = 12;
+const GELU_FAMILY: i32 = 20;
 
 // @ts-ignore: decorator
 @inline
@@ -36,6 +38,7 @@ function applyUnary(op: i32, x: v128): v128 {
   if (op == SIGMOID) return sigmoid4(x);
   if (op == ERF) return erf4(x);
   if (op == SILU) return silu4(x);
+  if (op >= GELU_FAMILY) return geluFamily4(op - GELU_FAMILY, x);
   if (op >= THROUGH_DOUBLES) return throughDoubles(op - THROUGH_DOUBLES, x, x);
   return f32x4.abs(x);
 }
@@ -106,8 +109,8 @@ export function reciprocal_f32(x: usize, y: usize, length: i32): void { unary(RE
 export function sigmoid_f32(x: usize, y: usize, length: i32): void { unary(SIGMOID, x, y, length); }
 export function abs_f32(x: usize, y: usize, length: i32): void { unary(ABS, x, y, length); }
 export function erf_f32(x: usize, y: usize, length: i32): void { unary(ERF, x, y, length); }
-export function gelu_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + GELU, x, y, length); }
-export function gelu_tanh_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + GELU_TANH, x, y, length); }
+export function gelu_f32(x: usize, y: usize, length: i32): void { unary(GELU_FAMILY + GELU, x, y, length); }
+export function gelu_tanh_f32(x: usize, y: usize, length: i32): void { unary(GELU_FAMILY + GELU_TANH, x, y, length); }
 export function silu_f32(x: usize, y: usize, length: i32): void { unary(SILU, x, y, length); }
 export function expm1_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + EXPM1, x, y, length); }
 export function log1p_f32(x: usize, y: usize, length: i32): void { unary(THROUGH_DOUBLES + LOG1P, x, y, length); }
@@ -136,8 +139,8 @@ function applyBinary(op: i32, a: v128, b: v128): v128 {
   if (op == DIV) return f32x4.div(a, b);
   if (op == TANH_GRADIENT) return f32x4.mul(a, f32x4.sub(f32x4.splat(1), f32x4.mul(b, b)));
   if (op == POWER) return throughDoubles(POW, a, b);
-  if (op == GELU_GRADIENT) return f32x4.mul(a, throughDoubles(GELU_SLOPE, b, b));
-  if (op == GELU_TANH_GRADIENT) return f32x4.mul(a, throughDoubles(GELU_TANH_SLOPE, b, b));
+  if (op == GELU_GRADIENT) return f32x4.mul(a, geluFamily4(GELU_SLOPE, b));
+  if (op == GELU_TANH_GRADIENT) return f32x4.mul(a, geluFamily4(GELU_TANH_SLOPE, b));
   if (op == SILU_GRADIENT) return f32x4.mul(a, siluSlope4(b));
   if (op == RELU_GRADIENT) return v128.andnot(a, f32x4.le(b, f32x4.splat(0)));
   // pmax(a, b) = a < b ? b : a keeps a NaN of a; the select adds one of b.

@@ -1,6 +1,6 @@
 /**
  * @file expm1, log1p, pow, sin, cos, GELU and its derivative of a float32 by doubles, rounded to float32 once, at the end: the same operations in the same order as
- * assembly/double.ts, and so the same bits. Only + - * / and comparisons, which have one correct result. Errors: test/kernels/math.test.ts.
+ * assembly/double.ts and gelu.ts, and so the same bits. Only + - * / and comparisons, which have one correct result. Errors: test/kernels/math.test.ts.
  */
 const f = Math.fround;
 
@@ -21,6 +21,11 @@ const logQ = [
 /** sin r = r (1 + z p(z)), cos r = 1 - z / 2 + z^2 p(z), z = r^2. */
 const sinP = [2.718311661379011e-6, -0.00019839334853350406, 0.008333329385941845, -0.16666666641626957] as const;
 const cosP = [-2.7237167452334215e-7, 2.4799911669428254e-5, -0.0013888885547482935, 0.041666666647934746] as const;
+/** As expP. */
+const geluExpP = [
+  0.00019907571576669052, 0.0013948580818035372, 0.008333286026261573, 0.04166624071271181, 0.16666666756401174,
+  0.5000000080800246,
+] as const;
 /** Phi(-a) = exp(-a^2 / 2) p(a) / q(a). */
 const tailP = [
   0.0008970185482108038, 0.011714871791383374, 0.0716253839904111, 0.25131809861436283, 0.5083735388830964,
@@ -194,43 +199,52 @@ export function cos32(x: number): number {
   return sine(x, 1);
 }
 
-/** exp(-x^2 / 2); 0 from 15 on in magnitude, where Phi(-|x|) and x phi(x) are nothing to a float, and for NaN. */
-function gauss(x: number): number {
-  const z = x * x * -0.5;
-  return z > -112.5 ? expOf(z) : 0;
+/** e^z for |z| <= 700 by a shorter polynomial, which is enough for GELU. */
+function expForGelu(z: number): number {
+  const n = rounded(z * log2e);
+  const r = z - n * ln2;
+  return (r + r * r * horner(geluExpP, r) + 1) * withHighWord(1, n << 20);
 }
 
-/** Phi(x), the standard normal distribution function, of exp(-x^2 / 2): with 30 bits also in the tail. */
-function normalCdf(x: number, density: number): number {
-  const a = Math.min(Math.abs(x), 15);
+/** From here on, the tail times anything is nothing to a float. */
+const geluHighest = 15;
+
+/** Phi(-a) for a = |x| by e^(-a^2 / 2), and with it the value of GELU or of its derivative. */
+function geluBy(x: number, isSlope: boolean): number {
+  const a = Math.min(Math.abs(x), geluHighest);
+  const density = expForGelu(-0.5 * (a * a));
   const tail = (density * horner(tailP, a)) / horner(tailQ, a);
-  return x < 0 ? tail : 1 - tail;
+  if (!isSlope) return f((x < 0 ? 0 : x) - a * tail);
+  const slope = tail - a * densityOfZero * density;
+  return f(x < 0 ? slope : 1 - slope);
 }
 
-/** x Phi(x), within 0.51 ulp; -inf gives NaN, as in PyTorch. */
+/** As geluBy with the tail 1 / (1 + e^2u), u = sqrt(2 / pi) (a + 0.044715 a^3). */
+function geluTanhBy(x: number, isSlope: boolean): number {
+  const a = Math.min(Math.abs(x), geluHighest);
+  const square = a * a;
+  const tail = 1 / (1 + expForGelu(a * (geluD * square + geluC)));
+  if (!isSlope) return f((x < 0 ? 0 : x) - a * tail);
+  const slope = tail - a * tail * (1 - tail) * (3 * geluD * square + geluC);
+  return f(x < 0 ? slope : 1 - slope);
+}
+
+/** x Phi(x), within 0.51 ulp: max(x, 0) - |x| Phi(-|x|). At -inf it is -0, its limit (PyTorch: NaN). */
 export function gelu32(x: number): number {
-  return f(x * normalCdf(x, gauss(x)));
+  return geluBy(x, false);
 }
 
-/** The derivative of GELU: Phi(x) + x phi(x). */
+/** The derivative of GELU: Phi(x) + x phi(x). 0 and 1 at the infinities. */
 export function geluSlope32(x: number): number {
-  const density = gauss(x);
-  return f(normalCdf(x, density) + x * (density * densityOfZero));
+  return geluBy(x, true);
 }
 
-/** 1 / (1 + e^-x); 0 from -700 down, and for NaN. */
-function sigmoid(x: number): number {
-  return x > -700 ? 1 / (1 + expOf(-x)) : 0;
-}
-
-/** GELU with tanh in the place of erf: x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3), within 0.51 ulp; -inf gives NaN. */
+/** GELU with tanh in the place of erf: x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3), within 0.51 ulp. At -inf it is -0. */
 export function geluTanh32(x: number): number {
-  return f(x * sigmoid(x * (geluC + geluD * (x * x))));
+  return geluTanhBy(x, false);
 }
 
-/** The derivative of GELU with tanh: s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). */
+/** The derivative of GELU with tanh: s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). 0 and 1 at the infinities. */
 export function geluTanhSlope32(x: number): number {
-  const square = geluD * (x * x);
-  const s = sigmoid(x * (geluC + square));
-  return f(s + x * s * (1 - s) * (geluC + 3 * square));
+  return geluTanhBy(x, true);
 }

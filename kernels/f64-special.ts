@@ -128,14 +128,14 @@ function normalCdf64(x: number): number {
   return a < 2.5 ? 0.5 - 0.5 * erf64(a) : 0.5 * erfcOfLarge(a);
 }
 
-/** x Phi(x). */
+/** x Phi(x); at -inf -0, its limit. */
 export function gelu64(x: number): number {
-  return x * normalCdf64(x);
+  return x === -Infinity ? -0 : x * normalCdf64(x);
 }
 
-/** GELU with tanh in the place of erf. */
+/** GELU with tanh in the place of erf; at -inf -0. */
 export function geluTanh64(x: number): number {
-  return x * sigmoid64(x * (1.5957691216057308 + 0.07135481627260026 * (x * x)));
+  return x === -Infinity ? -0 : x * sigmoid64(x * (1.5957691216057308 + 0.07135481627260026 * (x * x)));
 }
 
 /** x sigmoid(x). */
@@ -148,13 +148,15 @@ export function softplus64(z: number): number {
   return Math.max(z, 0) + log1p_64(exp64(-Math.abs(z)));
 }
 
-/** The derivative of GELU. */
+/** The derivative of GELU; 0 and 1 at the infinities. */
 export function geluSlope64(x: number): number {
+  if (Math.abs(x) === Infinity) return x < 0 ? 0 : 1;
   return normalCdf64(x) + x * (exp64(x * x * -0.5) * 0.3989422804014327);
 }
 
-/** The derivative of GELU with tanh. */
+/** The derivative of GELU with tanh; 0 and 1 at the infinities. */
 export function geluTanhSlope64(x: number): number {
+  if (Math.abs(x) === Infinity) return x < 0 ? 0 : 1;
   const square = 0.07135481627260026 * (x * x);
   const s = sigmoid64(x * (1.5957691216057308 + square));
   return s + x * s * (1 - s) * (1.5957691216057308 + 3 * square);

@@ -85,9 +85,9 @@ export const abs_f32 = unary('abs_f32', 'y = |x|', () => Math.abs);
 
 /** y = erf x within 1.5 ulp; odd. */
 export const erf_f32 = unary('erf_f32', 'y = erf x, within 1.5 ulp', inBoth(erf32, erf64));
-/** y = x Phi(x), the exact GELU, within 0.51 ulp, by doubles; -inf gives NaN, as in PyTorch. */
+/** y = x Phi(x), the exact GELU, within 0.51 ulp, by doubles; -inf gives -0, the limit (PyTorch: NaN). */
 export const gelu_f32 = unary('gelu_f32', 'y = x (1 + erf(x / sqrt 2)) / 2, within 0.51 ulp', inBoth(gelu32, gelu64));
-/** y = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3): GELU with tanh in the place of erf, within 0.51 ulp, by doubles; -inf gives NaN. */
+/** y = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3): GELU with tanh in the place of erf, within 0.51 ulp, by doubles; -inf gives -0. */
 export const gelu_tanh_f32 = unary(
   'gelu_tanh_f32',
   'y = x (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3), within 0.51 ulp',

@@ -1,4 +1,4 @@
-"""Minimax coefficients of kernels/f32-math.ts, f32-double.ts and assembly/math.ts, double.ts, by Remez's exchange (python3 -m pip install mpmath; not part of the build).
+"""Minimax coefficients of kernels/f32-math.ts, f32-double.ts and assembly/math.ts, double.ts, gelu.ts, by Remez's exchange (python3 -m pip install mpmath; not part of the build).
 
 Each fit is weighted so that the relative error of the whole function is minimal; coefficients are then rounded to float32.
 """
@@ -136,6 +136,8 @@ def rational(f, xs, n, m):
     return p, q, max(abs(e) for e in err)
 
 
+# GELU: exp as above, shorter
+show_double('exp for GELU', remez(series(lambda r: (exp(r) - 1 - r) / r ** 2, tiny), lambda r: r ** 2 / exp(r), -half, half, 5))
 # Phi(-a) = exp(-a^2 / 2) p(a) / q(a), a up to 15, on points that are close to each other near 0
 points = [(1 / (1 - mpf(k) / 2000 * mpf(45) / 55) - 1) * mpf(10) / 3 for k in range(2001)]
 p, q, e = rational(lambda a: erfc(a / sqrt(2)) / 2 * exp(a * a / 2), points, 5, 6)

@@ -82,9 +82,9 @@ export const kernelMutants = [
   ),
   kernel(
     'range: the lower tail of the normal distribution is cut off',
-    'double',
-    'f64x2.splat(-112.5)',
-    'f64x2.splat(-72)',
+    'gelu',
+    'f64x2.pmin(f64x2.abs(x0), f64x2.splat(15))',
+    'f64x2.pmin(f64x2.abs(x0), f64x2.splat(12))',
     'gelu',
   ),
   kernel(
