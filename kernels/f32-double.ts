@@ -206,45 +206,41 @@ function expForGelu(z: number): number {
   return (r + r * r * horner(geluExpP, r) + 1) * withHighWord(1, n << 20);
 }
 
+/** e^(-a^2 / 2). */
+const gauss = (a: number): number => expForGelu(-0.5 * (a * a));
+/** 1 / (1 + e^2u), u = sqrt(2 / pi) (a + 0.044715 a^3). */
+const tanhTail = (a: number): number => 1 / (1 + expForGelu(a * (geluD * (a * a) + geluC)));
+
 /** From here on, the tail times anything is nothing to a float. */
 const geluHighest = 15;
 
-/** Phi(-a) for a = |x| by e^(-a^2 / 2), and with it the value of GELU or of its derivative. */
-function geluBy(x: number, isSlope: boolean): number {
-  const a = Math.min(Math.abs(x), geluHighest);
-  const density = expForGelu(-0.5 * (a * a));
-  const tail = (density * horner(tailP, a)) / horner(tailQ, a);
-  if (!isSlope) return f((x < 0 ? 0 : x) - a * tail);
-  const slope = tail - a * densityOfZero * density;
-  return f(x < 0 ? slope : 1 - slope);
-}
-
-/** As geluBy with the tail 1 / (1 + e^2u), u = sqrt(2 / pi) (a + 0.044715 a^3). */
-function geluTanhBy(x: number, isSlope: boolean): number {
-  const a = Math.min(Math.abs(x), geluHighest);
-  const square = a * a;
-  const tail = 1 / (1 + expForGelu(a * (geluD * square + geluC)));
-  if (!isSlope) return f((x < 0 ? 0 : x) - a * tail);
-  const slope = tail - a * tail * (1 - tail) * (3 * geluD * square + geluC);
-  return f(x < 0 ? slope : 1 - slope);
-}
+/** GELU of x by the tail at a, and its derivative by the tail's part of it: what they are below 0, and above by symmetry. */
+// biome-ignore lint/complexity/useMathMinMax: Math.max would turn -0 into 0.
+const geluByTail = (x: number, a: number, tail: number): number => f((x < 0 ? 0 : x) - a * tail);
+const slopeBySlope = (x: number, slope: number): number => f(x < 0 ? slope : 1 - slope);
 
 /** x Phi(x), within 0.51 ulp: max(x, 0) - |x| Phi(-|x|). At -inf it is -0, its limit (PyTorch: NaN). */
 export function gelu32(x: number): number {
-  return geluBy(x, false);
+  const a = Math.min(Math.abs(x), geluHighest);
+  return geluByTail(x, a, (gauss(a) * horner(tailP, a)) / horner(tailQ, a));
 }
 
 /** The derivative of GELU: Phi(x) + x phi(x). 0 and 1 at the infinities. */
 export function geluSlope32(x: number): number {
-  return geluBy(x, true);
+  const a = Math.min(Math.abs(x), geluHighest);
+  const density = gauss(a);
+  return slopeBySlope(x, (density * horner(tailP, a)) / horner(tailQ, a) - a * densityOfZero * density);
 }
 
 /** GELU with tanh in the place of erf: x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3), within 0.51 ulp. At -inf it is -0. */
 export function geluTanh32(x: number): number {
-  return geluTanhBy(x, false);
+  const a = Math.min(Math.abs(x), geluHighest);
+  return geluByTail(x, a, tanhTail(a));
 }
 
 /** The derivative of GELU with tanh: s + x s (1 - s) (c + 3 d x^2), s = sigmoid(x (c + d x^2)). 0 and 1 at the infinities. */
 export function geluTanhSlope32(x: number): number {
-  return geluTanhBy(x, true);
+  const a = Math.min(Math.abs(x), geluHighest);
+  const s = tanhTail(a);
+  return slopeBySlope(x, s - a * s * (1 - s) * (3 * geluD * (a * a) + geluC));
 }
