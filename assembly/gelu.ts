@@ -1,6 +1,6 @@
 // GELU, with erf and with tanh, and its derivative, of four floats by doubles, two and two in lockstep: the result is rounded to float32 once, at the end. With a = |x|
 // and the tail Phi(-a) or, with tanh, 1 / (1 + e^2u), u = sqrt(2 / pi) (a + 0.044715 a^3): GELU(x) = max(x, 0) - a tail(a), its derivative tail(a) + a tail'(a) below 0, and 1 less that
-// above. kernels/f32-gelu.ts does the same operations in the same order, one number at a time; change both or neither. Coefficients: scripts/polynomials.py.
+// above. kernels/f32-double.ts does the same operations in the same order, one number at a time; change both or neither. Coefficients: scripts/polynomials.py.
 
 const TABLE = memory.data<f64>([
   // 1 / ln 2, 1.5 * 2^52, ln 2

