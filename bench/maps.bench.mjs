@@ -8,6 +8,8 @@ const unary = ['exp', 'sigmoid', 'tanh'].map((name) => ({
 /** @type {import('./suite.mjs').Row[]} */
 export const rows = [
   ...unary,
+  { name: 'gelu 4096', work: { op: 'unary', name: 'gelu', length: 4096 } },
+  { name: 'gelu with tanh 4096', work: { op: 'unary', name: 'gelu_tanh', length: 4096 } },
   { name: 'softmax 512x1000', work: { op: 'softmax', rows: 512, columns: 1000 } },
   { name: 'softmax 10 M', work: { op: 'softmax', rows: 10_000, columns: 1000 } },
   { name: 'layer norm 512x768', work: { op: 'layerNorm', rows: 512, columns: 768 } },

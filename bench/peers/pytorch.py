@@ -111,7 +111,11 @@ def conv(what, c, h, o, n=1, kernel=3, stride=1, padding=1, groups=1, tile=None)
 
 
 def unary(name, length):
-    call, x, out = getattr(torch, name), wave("x", length), torch.empty(length)
+    x, out = wave("x", length), torch.empty(length)
+    if name.startswith("gelu"):
+        approximate = "tanh" if name == "gelu_tanh" else "none"
+        return [lambda: torch._C._nn.gelu(x, approximate=approximate, out=out)]
+    call = getattr(torch, name)
     return [lambda: call(x, out=out)]
 
 

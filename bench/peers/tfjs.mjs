@@ -41,6 +41,7 @@ const image = (tf, n, c, h, seed) =>
   tf.tensor4d(permute(wave(n * c * h * h, seed), [n, c, h, h], [0, 2, 3, 1]), [n, h, h, c]);
 
 const unary = (tf, { name, length }) => {
+  if (tf[name] === undefined) return undefined;
   const x = tf.tensor1d(wave(length, seeds.x));
   return { inputs: [x], call: () => tf[name](x) };
 };
