@@ -46,8 +46,8 @@ function step(sum: v128, x: v128, term: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function finish(kind: i32, x: v128, a: v128, tail: v128, slope: v128): v128 {
-  if ((kind & 2) == 0) return f64x2.sub(f64x2.pmax(x, f64x2.splat(0)), f64x2.mul(a, tail));
+function finish(isSlope: bool, x: v128, a: v128, tail: v128, slope: v128): v128 {
+  if (!isSlope) return f64x2.sub(f64x2.pmax(x, f64x2.splat(0)), f64x2.mul(a, tail));
   return v128.bitselect(slope, f64x2.sub(f64x2.splat(1), slope), f64x2.lt(x, f64x2.splat(0)));
 }
 
@@ -55,7 +55,7 @@ function finish(kind: i32, x: v128, a: v128, tail: v128, slope: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function geluFamily4(kind: i32, x: v128): v128 {
-  const withTanh = (kind & 1) != 0;
+  const withTanh = (kind & 1) != 0, isSlope = (kind & 2) != 0;
   const x0 = f64x2.promote_low_f32x4(x), x1 = f64x2.promote_low_f32x4(i32x4.shuffle(x, x, 2, 3, 0, 1));
   // From 15 on, the tail times anything here is nothing to a float. A NaN passes.
   const a0 = f64x2.pmin(f64x2.abs(x0), f64x2.splat(15)), a1 = f64x2.pmin(f64x2.abs(x1), f64x2.splat(15));
@@ -102,14 +102,14 @@ export function geluFamily4(kind: i32, x: v128): v128 {
   if (withTanh) {
     e0 = f64x2.div(one, f64x2.add(one, e0));
     e1 = f64x2.div(one, f64x2.add(one, e1));
-    if ((kind & 2) != 0) {
+    if (isSlope) {
       k = constant(TANH_3D);
       next = constant(TANH_C);
       s0 = f64x2.mul(f64x2.mul(f64x2.mul(a0, e0), f64x2.sub(one, e0)), step(k, s0, next));
       s1 = f64x2.mul(f64x2.mul(f64x2.mul(a1, e1), f64x2.sub(one, e1)), step(k, s1, next));
     }
-    y0 = finish(kind, x0, a0, e0, f64x2.sub(e0, s0));
-    y1 = finish(kind, x1, a1, e1, f64x2.sub(e1, s1));
+    y0 = finish(isSlope, x0, a0, e0, f64x2.sub(e0, s0));
+    y1 = finish(isSlope, x1, a1, e1, f64x2.sub(e1, s1));
   } else {
     k = constant(TAIL_P + 40);
     next = constant(TAIL_P + 32);
@@ -146,8 +146,8 @@ export function geluFamily4(kind: i32, x: v128): v128 {
     q1 = step(q1, a1, next);
     const tail0 = f64x2.div(f64x2.mul(e0, p0), q0), tail1 = f64x2.div(f64x2.mul(e1, p1), q1);
     k = constant(DENSITY);
-    y0 = finish(kind, x0, a0, tail0, f64x2.sub(tail0, f64x2.mul(f64x2.mul(a0, k), e0)));
-    y1 = finish(kind, x1, a1, tail1, f64x2.sub(tail1, f64x2.mul(f64x2.mul(a1, k), e1)));
+    y0 = finish(isSlope, x0, a0, tail0, f64x2.sub(tail0, f64x2.mul(f64x2.mul(a0, k), e0)));
+    y1 = finish(isSlope, x1, a1, tail1, f64x2.sub(tail1, f64x2.mul(f64x2.mul(a1, k), e1)));
   }
   return i32x4.shuffle(f32x4.demote_f64x2_zero(y0), f32x4.demote_f64x2_zero(y1), 0, 1, 4, 5);
 }
