@@ -1,12 +1,13 @@
 // The binary's exports: kernels by family, and where its static data ends.
+export * from './average-pool';
 export * from './conv';
 export * from './copy';
 export * from './embedding';
 export * from './gemm';
 export * from './gemm64';
 export * from './map';
+export * from './max-pool';
 export * from './normalize';
-export * from './pool';
 export * from './random';
 export * from './reduce';
 export * from './softmax';

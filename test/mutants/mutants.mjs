@@ -348,7 +348,7 @@ export const kernelMutants = [
   ),
   kernel(
     'pool: of equals the last wins',
-    'pool',
+    'max-pool',
     'index = v128.bitselect(i32x4.sub(first, place), index, f32x4.lt(best, rowBest));',
     'index = v128.bitselect(i32x4.sub(first, place), index, f32x4.le(best, rowBest));',
     '^max_pool2d_f32 equals',
