@@ -5,7 +5,7 @@ import { endInside, firstInside, neighbours, nextFour, windows } from './pool-wi
 // @ts-ignore: decorator
 @inline
 function mayHoldNaN(sum: v128): bool {
-  return v128.any_true(f32x4.ne(sum, sum));
+  return i32x4.bitmask(f32x4.ne(sum, sum)) != 0;
 }
 
 /** One window, element by element as the contract says: at borders, and where NaN must win. The window is cut to the plane. */
@@ -25,13 +25,11 @@ function oneWindow(x: usize, w: i32, firstRow: i32, endRow: i32, firstColumn: i3
   store<i32>(indices, index);
 }
 
-/** Four neighbouring windows one by one, `stride` columns apart, the first from column `left` on. */
-// @ts-ignore: decorator
-@inline
-function oneByOne(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize): void {
-  for (let k = 0; k < 4; k++) {
+/** Neighbouring windows one by one, `stride` columns apart, the first from column `left` on. They are cut to the row. */
+function oneByOne(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32, left: i32, kw: i32, y: usize, indices: usize, outputs: i32): void {
+  for (let k = 0; k < outputs; k++) {
     const from = left + k * stride, at = (<usize>k) << 2;
-    oneWindow(x, w, firstRow, endRow, from, from + kw, y + at, indices + at);
+    oneWindow(x, w, firstRow, endRow, max(0, from), min(w, from + kw), y + at, indices + at);
   }
 }
 
@@ -44,7 +42,7 @@ function poolPairs(x: usize, w: i32, top: i32, y: usize, indices: usize, outputs
     const v0 = i32x4.shuffle(a, b, 0, 2, 4, 6), v1 = i32x4.shuffle(a, b, 1, 3, 5, 7);
     const v2 = i32x4.shuffle(c, d, 0, 2, 4, 6), v3 = i32x4.shuffle(c, d, 1, 3, 5, 7);
     if (mayHoldNaN(f32x4.add(f32x4.add(v0, v1), f32x4.add(v2, v3)))) {
-      oneByOne(2, x, w, top, top + 2, 2 * i, 2, y + to, indices + to);
+      oneByOne(2, x, w, top, top + 2, 2 * i, 2, y + to, indices + to, 4);
     } else {
       // A mask is -1: taking it away moves on by one column.
       const first = i32x4.add(i32x4.splat(top * w + 2 * i), columns);
@@ -55,6 +53,14 @@ function poolPairs(x: usize, w: i32, top: i32, y: usize, indices: usize, outputs
     }
     i = nextFour(i, outputs);
   }
+}
+
+/** Where the first of the largest of three is: 0, -1 or -2, as masks are negative: later elements win by being less. `v01`: the larger of the first two. */
+// @ts-ignore: decorator
+@inline
+function placeOfThree(v0: v128, v1: v128, v01: v128, v2: v128): v128 {
+  const third = f32x4.lt(v01, v2);
+  return i32x4.min_s(f32x4.lt(v0, v1), i32x4.add(third, third));
 }
 
 /**
@@ -76,8 +82,7 @@ function insideWindows(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32
       let place = i32x4.splat(0), k = 1;
       if (kw >= 3) {
         const v1 = neighbours(stride, at + 4), v2 = neighbours(stride, at + 8), pair = f32x4.pmax(rowBest, v1);
-        const third = f32x4.lt(pair, v2);
-        place = i32x4.min_s(f32x4.lt(rowBest, v1), i32x4.add(third, third));
+        place = placeOfThree(rowBest, v1, pair, v2);
         rowBest = f32x4.pmax(pair, v2);
         rowSum = f32x4.add(rowSum, f32x4.add(v1, v2));
         k = 3;
@@ -88,7 +93,8 @@ function insideWindows(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32
         rowBest = f32x4.pmax(rowBest, v);
         rowSum = f32x4.add(rowSum, v);
       }
-      index = v128.bitselect(i32x4.sub(first, place), index, f32x4.lt(best, rowBest));
+      // Places grow from row to row, so that of a later row wins by being larger.
+      index = i32x4.max_s(index, v128.and(f32x4.lt(best, rowBest), i32x4.sub(first, place)));
       best = f32x4.pmax(best, rowBest);
       sum = f32x4.add(sum, rowSum);
       first = i32x4.add(first, rowStep);
@@ -96,7 +102,7 @@ function insideWindows(stride: i32, x: usize, w: i32, firstRow: i32, endRow: i32
     }
     const to = (<usize>i) << 2;
     if (mayHoldNaN(sum)) {
-      oneByOne(stride, x, w, firstRow, endRow, column, kw, y + to, indices + to);
+      oneByOne(stride, x, w, firstRow, endRow, column, kw, y + to, indices + to, 4);
     } else {
       v128.store(y + to, best);
       v128.store(indices + to, index);
@@ -113,18 +119,109 @@ function everyOtherWindow(x: usize, w: i32, firstRow: i32, endRow: i32, left: i3
   insideWindows(2, x, w, firstRow, endRow, left, kw, y, indices, outputs);
 }
 
+/** What the first and second columns of four windows, `stride` (1 or 2) apart, are made of, beside the four floats at `at`. */
+// @ts-ignore: decorator
+@inline
+function besideFour(stride: i32, at: usize): v128 {
+  return stride == 1 ? v128.load(at, 4) : v128.load(at, 16);
+}
+
+/** The first columns of four windows of three. If the first one's is outside the row (`cut` < 0), its second one stands there as well. */
+// @ts-ignore: decorator
+@inline
+function firstColumns(stride: i32, cut: i32, four: v128, beside: v128): v128 {
+  const columns = stride == 1 ? four : i32x4.shuffle(four, beside, 0, 2, 4, 6);
+  return cut < 0 ? i32x4.shuffle(columns, secondColumns(stride, four, beside), 4, 1, 2, 3) : columns;
+}
+
+// @ts-ignore: decorator
+@inline
+function secondColumns(stride: i32, four: v128, beside: v128): v128 {
+  return stride == 1 ? beside : i32x4.shuffle(four, beside, 1, 3, 5, 7);
+}
+
+/** The third columns. If the last one's is outside the row (`cut` > 0), its second one, which wins first, stands there as well. Nothing behind them is read. */
+// @ts-ignore: decorator
+@inline
+function thirdColumns(stride: i32, cut: i32, at: usize, four: v128, beside: v128): v128 {
+  if (cut > 0) return stride == 1 ? i32x4.shuffle(beside, beside, 1, 2, 3, 3) : i32x4.shuffle(four, beside, 2, 4, 6, 7);
+  return stride == 1 ? v128.load(at, 8) : i32x4.shuffle(v128.load(at, 8), v128.load(at, 20), 0, 2, 5, 7);
+}
+
+/**
+ * Four windows of 3x3, `stride` (1 or 2) columns apart, whose rows are all inside, the first from `upper` on; `places`: where each begins. `cut`: -1 if the
+ * first column of the first window is outside the row, 1 if the last of the last is, 0 if none. Rows stand side by side: none waits for the one before.
+ * Returns the sum of all that they hold, and leaves nothing right if there is a NaN in it.
+ */
+// @ts-ignore: decorator
+@inline
+function fourThrees(stride: i32, cut: i32, upper: usize, rowBytes: usize, places: v128, oneRow: v128, twoRows: v128, y: usize, indices: usize): v128 {
+  const middle = upper + rowBytes, lower = middle + rowBytes;
+  let p = v128.load(upper), q = besideFour(stride, upper);
+  const a0 = firstColumns(stride, cut, p, q), a1 = secondColumns(stride, p, q), a2 = thirdColumns(stride, cut, upper, p, q);
+  p = v128.load(middle), q = besideFour(stride, middle);
+  const b0 = firstColumns(stride, cut, p, q), b1 = secondColumns(stride, p, q), b2 = thirdColumns(stride, cut, middle, p, q);
+  p = v128.load(lower), q = besideFour(stride, lower);
+  const c0 = firstColumns(stride, cut, p, q), c1 = secondColumns(stride, p, q), c2 = thirdColumns(stride, cut, lower, p, q);
+  const a01 = f32x4.pmax(a0, a1), b01 = f32x4.pmax(b0, b1), c01 = f32x4.pmax(c0, c1);
+  const a = f32x4.pmax(a01, a2), b = f32x4.pmax(b01, b2), c = f32x4.pmax(c01, c2), ab = f32x4.pmax(a, b);
+  v128.store(y, f32x4.pmax(ab, c));
+  let inA = placeOfThree(a0, a1, a01, a2), inB = placeOfThree(b0, b1, b01, b2), inC = placeOfThree(c0, c1, c01, c2);
+  if (cut < 0) {
+    // What stands in the place of the first column is the second one.
+    const inside = i32x4(-1, 0, 0, 0);
+    inA = i32x4.min_s(inA, inside);
+    inB = i32x4.min_s(inB, inside);
+    inC = i32x4.min_s(inC, inside);
+  }
+  const inAB = i32x4.min_s(inA, v128.and(f32x4.lt(a, b), i32x4.sub(inB, oneRow)));
+  v128.store(indices, i32x4.sub(places, i32x4.min_s(inAB, v128.and(f32x4.lt(ab, c), i32x4.sub(inC, twoRows)))));
+  const sumA = f32x4.add(f32x4.add(a0, a1), a2), sumB = f32x4.add(f32x4.add(b0, b1), b2), sumC = f32x4.add(f32x4.add(c0, c1), c2);
+  return f32x4.add(f32x4.add(sumA, sumB), sumC);
+}
+
+/** A row of `outputs` >= 5 windows of 3x3 whose rows are all inside, the first from column `left` (0 or -1) on: four at a time, as in insideWindows. */
+// @ts-ignore: decorator
+@inline
+function rowOfThrees(stride: i32, x: usize, w: i32, top: i32, left: i32, y: usize, indices: usize, outputs: i32): void {
+  const start = top * w + left, upper = x + ((<usize>start) << 2), rowBytes = (<usize>w) << 2, isCut = left + (outputs - 1) * stride + 3 > w;
+  const columns = stride == 1 ? i32x4(0, 1, 2, 3) : i32x4(0, 2, 4, 6), first = i32x4.add(i32x4.splat(start), columns);
+  const oneRow = i32x4.splat(w), twoRows = i32x4.splat(2 * w);
+  let sum = f32x4.splat(0);
+  for (let i = 0; i < outputs; i = nextFour(i, outputs)) {
+    const column = i * stride, at = upper + ((<usize>column) << 2), places = i32x4.add(first, i32x4.splat(column)), to = (<usize>i) << 2;
+    if (i == 0 && left < 0) sum = fourThrees(stride, -1, at, rowBytes, places, oneRow, twoRows, y + to, indices + to);
+    else if (isCut && i + 4 == outputs) sum = f32x4.add(sum, fourThrees(stride, 1, at, rowBytes, places, oneRow, twoRows, y + to, indices + to));
+    else sum = f32x4.add(sum, fourThrees(stride, 0, at, rowBytes, places, oneRow, twoRows, y + to, indices + to));
+  }
+  if (mayHoldNaN(sum)) oneByOne(stride, x, w, top, top + 3, left, 3, y, indices, outputs);
+}
+
+function neighbouringThrees(x: usize, w: i32, top: i32, left: i32, y: usize, indices: usize, outputs: i32): void {
+  rowOfThrees(1, x, w, top, left, y, indices, outputs);
+}
+
+function everyOtherThree(x: usize, w: i32, top: i32, left: i32, y: usize, indices: usize, outputs: i32): void {
+  rowOfThrees(2, x, w, top, left, y, indices, outputs);
+}
+
 export function max_pool2d_f32(
   x: usize, y: usize, indices: usize, planes: i32, h: i32, w: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, paddingH: i32, paddingW: i32,
 ): void {
   const ho = windows(h, kh, strideH, paddingH), wo = windows(w, kw, strideW, paddingW);
   const inside = firstInside(wo, strideW, paddingW), outputs = endInside(inside, wo, strideW, paddingW, kw, w) - inside;
   const inPairs = kh == 2 && kw == 2 && strideH == 2 && strideW == 2 && paddingH == 0 && paddingW == 0 && wo >= 4;
+  const inThrees = kh == 3 && kw == 3 && strideW <= 2 && paddingW <= 1 && wo >= 5;
   for (let plane = 0; plane < planes; plane++) {
     for (let oy = 0; oy < ho; oy++) {
+      const top = oy * strideH - paddingH;
       if (inPairs) {
-        poolPairs(x, w, 2 * oy, y, indices, wo);
+        poolPairs(x, w, top, y, indices, wo);
+      } else if (inThrees && top >= 0 && top + 3 <= h) {
+        if (strideW == 1) neighbouringThrees(x, w, top, -paddingW, y, indices, wo);
+        else everyOtherThree(x, w, top, -paddingW, y, indices, wo);
       } else {
-        const top = oy * strideH - paddingH, firstRow = max(0, top), endRow = min(h, top + kh);
+        const firstRow = max(0, top), endRow = min(h, top + kh);
         for (let ox = 0; ox < wo; ) {
           const left = ox * strideW - paddingW, at = (<usize>ox) << 2;
           if (ox == inside && outputs >= 4 && strideW <= 2 && firstRow < endRow) {

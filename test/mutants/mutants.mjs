@@ -349,8 +349,15 @@ export const kernelMutants = [
   kernel(
     'pool: of equals the last wins',
     'max-pool',
-    'index = v128.bitselect(i32x4.sub(first, place), index, f32x4.lt(best, rowBest));',
-    'index = v128.bitselect(i32x4.sub(first, place), index, f32x4.le(best, rowBest));',
+    'f32x4.lt(best, rowBest), i32x4.sub(first, place)',
+    'f32x4.le(best, rowBest), i32x4.sub(first, place)',
+    '^max_pool2d_f32 equals',
+  ),
+  kernel(
+    'pool: the first column of a window of 3x3 is the one before the row',
+    'max-pool',
+    'i32x4(-1, 0, 0, 0)',
+    'i32x4(0, 0, 0, 0)',
     '^max_pool2d_f32 equals',
   ),
   kernel(

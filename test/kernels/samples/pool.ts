@@ -47,6 +47,12 @@ const windowGrid = [1, 2].flatMap((stride) =>
     Array.from({ length: 12 }, (_, i) => pool(2, 5, i + kw, [3, kw], [2, stride], [1, kw > 1 ? i % 2 : 0])),
   ),
 );
+/** 3x3 has a path of its own where all three rows are inside: every width up to two groups of four windows, with padding and without. */
+const threes = [1, 2].flatMap((stride) =>
+  [0, 1].flatMap((padding) =>
+    Array.from({ length: 18 }, (_, i) => pool(2, 4, i + 3, [3, 3], [1, stride], [padding, padding])),
+  ),
+);
 const numbers = fc
   .record({
     planes: fc.nat(3),
@@ -103,7 +109,7 @@ export default [
   { kernel: adaptive_avg_pool2d_f32_gradient, grid: adaptiveGrid, numbers: adaptiveNumbers, exact: false },
   {
     kernel: max_pool2d_f32,
-    grid: [...grid, ...windowGrid],
+    grid: [...grid, ...windowGrid, ...threes],
     numbers: numbers.map((n) => ({ ...n, paddingH: 0 })),
     exact: true,
   },
