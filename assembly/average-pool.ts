@@ -32,6 +32,17 @@ function insideAverages(stride: i32, x: usize, w: i32, rows: i32, kw: i32, count
   }
 }
 
+/** Averages of `outputs` >= 4 windows of 2x2 with stride 2: one load serves two columns, and a quarter is exactly what a division by 4 gives. */
+function averagePairs(x: usize, rowBytes: usize, y: usize, outputs: i32): void {
+  for (let i = 0; i < outputs; i = nextFour(i, outputs)) {
+    const upper = x + ((<usize>i) << 3), lower = upper + rowBytes;
+    const a = v128.load(upper), b = v128.load(upper, 16), c = v128.load(lower), d = v128.load(lower, 16);
+    const first = f32x4.add(f32x4.splat(0), i32x4.shuffle(a, b, 0, 2, 4, 6)), above = f32x4.add(first, i32x4.shuffle(a, b, 1, 3, 5, 7));
+    const sum = f32x4.add(f32x4.add(above, i32x4.shuffle(c, d, 0, 2, 4, 6)), i32x4.shuffle(c, d, 1, 3, 5, 7));
+    v128.store(y + ((<usize>i) << 2), f32x4.mul(sum, f32x4.splat(0.25)));
+  }
+}
+
 function neighbouringAverages(x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
   insideAverages(1, x, w, rows, kw, count, y, outputs);
 }
@@ -54,7 +65,8 @@ export function avg_pool2d_f32(
         const left = ox * strideW - paddingW, to = y + ((<usize>ox) << 2);
         if (ox == inside && outputs >= 4 && strideW <= 2) {
           const from = x + ((<usize>(firstRow * w + left)) << 2), count = kw * (countIncludePad ? kh : rows);
-          if (strideW == 1) neighbouringAverages(from, w, rows, kw, <f32>count, to, outputs);
+          if (strideW == 2 && kw == 2 && rows == 2 && count == 4) averagePairs(from, (<usize>w) << 2, to, outputs);
+          else if (strideW == 1) neighbouringAverages(from, w, rows, kw, <f32>count, to, outputs);
           else everyOtherAverage(from, w, rows, kw, <f32>count, to, outputs);
           ox += outputs;
         } else {
