@@ -109,7 +109,8 @@ function addTaps(
         g += 16;
         otherG += 16;
       }
-      for (; left > 0; left--) {
+      // The last three or fewer: rows end here, so no pointer to them moves on.
+      if (left) {
         u = v128.load32_splat(g);
         a0 = multiplyAdd(a0, u, v128.load(r0));
         a1 = multiplyAdd(a1, u, v128.load(r1));
@@ -118,24 +119,39 @@ function addTaps(
         b0 = multiplyAdd(b0, v, v128.load(q0));
         b1 = multiplyAdd(b1, v, v128.load(q1));
         b2 = multiplyAdd(b2, v, v128.load(q2));
-        r0 += 8;
-        r1 += 8;
-        r2 += 8;
-        q0 += 8;
-        q1 += 8;
-        q2 += 8;
-        g += 4;
-        otherG += 4;
+        if (left > 1) {
+          u = v128.load32_splat(g, 4);
+          a0 = multiplyAdd(a0, u, v128.load(r0, 8));
+          a1 = multiplyAdd(a1, u, v128.load(r1, 8));
+          a2 = multiplyAdd(a2, u, v128.load(r2, 8));
+          v = v128.load32_splat(otherG, 4);
+          b0 = multiplyAdd(b0, v, v128.load(q0, 8));
+          b1 = multiplyAdd(b1, v, v128.load(q1, 8));
+          b2 = multiplyAdd(b2, v, v128.load(q2, 8));
+          if (left > 2) {
+            u = v128.load32_splat(g, 8);
+            a0 = multiplyAdd(a0, u, v128.load(r0, 16));
+            a1 = multiplyAdd(a1, u, v128.load(r1, 16));
+            a2 = multiplyAdd(a2, u, v128.load(r2, 16));
+            v = v128.load32_splat(otherG, 8);
+            b0 = multiplyAdd(b0, v, v128.load(q0, 16));
+            b1 = multiplyAdd(b1, v, v128.load(q1, 16));
+            b2 = multiplyAdd(b2, v, v128.load(q2, 16));
+          }
+        }
       }
+      const done = <usize>left << 2;
+      g += done;
+      otherG += done;
       if (cut) {
         u = v128.load32_splat(g);
         v = v128.load32_splat(otherG);
-        a0 = multiplyAdd(a0, u, cutTaps(r0));
-        a1 = multiplyAdd(a1, u, cutTaps(r1));
-        a2 = multiplyAdd(a2, u, cutTaps(r2));
-        b0 = multiplyAdd(b0, v, cutTaps(q0));
-        b1 = multiplyAdd(b1, v, cutTaps(q1));
-        b2 = multiplyAdd(b2, v, cutTaps(q2));
+        a0 = multiplyAdd(a0, u, cutTaps(r0 + 2 * done));
+        a1 = multiplyAdd(a1, u, cutTaps(r1 + 2 * done));
+        a2 = multiplyAdd(a2, u, cutTaps(r2 + 2 * done));
+        b0 = multiplyAdd(b0, v, cutTaps(q0 + 2 * done));
+        b1 = multiplyAdd(b1, v, cutTaps(q1 + 2 * done));
+        b2 = multiplyAdd(b2, v, cutTaps(q2 + 2 * done));
         g += 4;
         otherG += 4;
       }
