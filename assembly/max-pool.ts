@@ -126,7 +126,10 @@ function besideFour(stride: i32, at: usize): v128 {
   return stride == 1 ? v128.load(at, 4) : v128.load(at, 16);
 }
 
-/** The first columns of four windows of three. If the first one's is outside the row (`cut` < 0), its second one stands there as well. */
+/**
+ * The first columns of four windows of three. If the first one's is outside the row (`cut` < 0), its second one stands there as well: what was read in its
+ * place, the float before the row, does not count. (Before the first row of all that is no part of x; no buffer lies at the beginning of the memory.)
+ */
 // @ts-ignore: decorator
 @inline
 function firstColumns(stride: i32, cut: i32, four: v128, beside: v128): v128 {
