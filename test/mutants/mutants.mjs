@@ -307,8 +307,8 @@ export const kernelMutants = [
   kernel(
     'depthwise: the column behind a row counts in a filter gradient with stride 2',
     'depthwise-taps',
-    'a0 = multiplyAdd(a0, u, cutTaps(r0));',
-    'a0 = multiplyAdd(a0, u, v128.load(r0));',
+    'a0 = multiplyAdd(a0, u, cutTaps(r0 + 2 * done));',
+    'a0 = multiplyAdd(a0, u, v128.load(r0 + 2 * done));',
     '^conv2d_f32_backward_filter equals',
   ),
   kernel(
