@@ -22,7 +22,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/runtimes/**', 'test/loaders/**', '**/node_modules/**'],
     pool: 'forks',
-    // On two cores vitest would leave one idle. No test may need a core of its own: all pass beside endless loops on every core.
+    // On two cores vitest would leave one idle. So no test may need a core of its own.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 120_000,
     hookTimeout: 120_000,

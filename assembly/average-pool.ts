@@ -11,7 +11,10 @@ function addToRow(x: usize, length: i32, value: f32): void {
   for (; x < end; x += 4) store<f32>(x, load<f32>(x) + value);
 }
 
-/** Averages of `outputs` >= 4 windows as in insideWindows; `count`: what a sum is divided by. */
+/**
+ * Averages of `outputs` >= 4 neighbouring windows inside the row, `stride` (1 or 2) columns apart, the first at `x`: four at a time, the last four perhaps
+ * for the second time. `count`: what a sum is divided by.
+ */
 // @ts-ignore: decorator
 @inline
 function insideAverages(stride: i32, x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {

@@ -137,6 +137,7 @@ function firstColumns(stride: i32, cut: i32, four: v128, beside: v128): v128 {
   return cut < 0 ? i32x4.shuffle(columns, secondColumns(stride, four, beside), 4, 1, 2, 3) : columns;
 }
 
+/** The second columns, which are inside wherever a window is cut by one column only. */
 // @ts-ignore: decorator
 @inline
 function secondColumns(stride: i32, four: v128, beside: v128): v128 {
