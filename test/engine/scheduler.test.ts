@@ -107,23 +107,34 @@ function loopHistories(tally: Tally, sabotage?: Sabotage) {
 
 const tallied = (): Tally => ({ copies: 0, exclusions: 0, regroups: 0, reasons: new Set() });
 
+/**
+ * Checks `property`, histories by the `runs`, until jobs have ended for each of `reasons`: nine loops in a thousand end by a task's errors, so 300 histories
+ * may hold none, but 3000, the most, hold one in all but five of a trillion cases. Returns the number of histories.
+ */
+function explore<T>(property: fc.IProperty<T>, tally: Tally, reasons: readonly string[]): number {
+  let histories = 0;
+  do {
+    fc.assert(property, { numRuns: runs, endOnFailure: true });
+    histories += runs;
+  } while (histories < 10 * runs && !reasons.every((reason) => tally.reasons.has(reason)));
+  expect([...tally.reasons]).toEqual(expect.arrayContaining([...reasons]));
+  return histories;
+}
+
 describe('Scheduler', () => {
   it('delivers every result exactly once, or fails its job, in every history', () => {
     const tally = tallied();
-    fc.assert(stageHistories(tally), { numRuns: runs, endOnFailure: true });
-    expect(tally.copies).toBeGreaterThan(runs / 10);
-    expect(tally.exclusions).toBeGreaterThan(runs / 10);
-    expect([...tally.reasons]).toEqual(
-      expect.arrayContaining(['success', 'taskError', 'cancelled', 'closed', 'memoryBudget']),
-    );
+    const reasons = ['success', 'taskError', 'cancelled', 'closed', 'memoryBudget'];
+    const histories = explore(stageHistories(tally), tally, reasons);
+    expect(tally.copies).toBeGreaterThan(histories / 10);
+    expect(tally.exclusions).toBeGreaterThan(histories / 10);
   });
 
   it('brings every loop to its limit, or fails it, with one owner a unit, in every history', () => {
     const tally = tallied();
-    fc.assert(loopHistories(tally), { numRuns: runs, endOnFailure: true });
-    expect(tally.regroups).toBeGreaterThan(runs / 10);
-    expect(tally.exclusions).toBeGreaterThan(runs / 10);
-    expect([...tally.reasons]).toEqual(expect.arrayContaining(['success', 'taskError', 'memoryBudget']));
+    const histories = explore(loopHistories(tally), tally, ['success', 'taskError', 'memoryBudget']);
+    expect(tally.regroups).toBeGreaterThan(histories / 10);
+    expect(tally.exclusions).toBeGreaterThan(histories / 10);
   });
 
   it('bounds attempts also when two places fail in turn', () => {
