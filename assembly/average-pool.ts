@@ -1,5 +1,5 @@
 // Average-pooling of planes. Contracts: kernels/pool.ts.
-import { endInside, firstInside, neighbours, nextFour, windows } from './pool-windows';
+import { endInside, firstInside, neighbours, windows } from './pool-windows';
 import { sumRow } from './row';
 
 /** Adds `value` to `length` neighbours. */
@@ -11,47 +11,61 @@ function addToRow(x: usize, length: i32, value: f32): void {
   for (; x < end; x += 4) store<f32>(x, load<f32>(x) + value);
 }
 
+/** `sum`, and three neighbouring columns of four windows. */
+// @ts-ignore: decorator
+@inline
+function addThree(sum: v128, stride: i32, at: usize): v128 {
+  return f32x4.add(f32x4.add(f32x4.add(sum, neighbours(stride, at)), neighbours(stride, at + 4)), neighbours(stride, at + 8));
+}
+
 /**
  * Averages of `outputs` >= 4 neighbouring windows inside the row, `stride` (1 or 2) columns apart, the first at `x`: four at a time, the last four perhaps
- * for the second time. `count`: what a sum is divided by.
+ * for the second time. `count`: what a sum is divided by. `threes`: the windows are 3x3, and written out.
  */
 // @ts-ignore: decorator
 @inline
-function insideAverages(stride: i32, x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
+function insideAverages(threes: bool, stride: i32, x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
   const rowBytes = (<usize>w) << 2;
-  for (let i = 0; i < outputs; ) {
+  for (let i = 0, end = outputs - 4; ; i = min(i + 4, end)) {
     let from = x + ((<usize>(i * stride)) << 2), sum = f32x4.splat(0);
-    for (let row = 0; row < rows; row++) {
-      let at = from, k = 1;
-      for (; k < kw; k += 2) {
-        sum = f32x4.add(f32x4.add(sum, neighbours(stride, at)), neighbours(stride, at + 4));
-        at += 8;
+    if (threes) {
+      sum = addThree(addThree(addThree(sum, stride, from), stride, from + rowBytes), stride, from + rowBytes + rowBytes);
+    } else {
+      for (let row = 0; row < rows; row++) {
+        let at = from, k = 1;
+        for (; k < kw; k += 2) {
+          sum = f32x4.add(f32x4.add(sum, neighbours(stride, at)), neighbours(stride, at + 4));
+          at += 8;
+        }
+        if (k == kw) sum = f32x4.add(sum, neighbours(stride, at));
+        from += rowBytes;
       }
-      if (k == kw) sum = f32x4.add(sum, neighbours(stride, at));
-      from += rowBytes;
     }
     v128.store(y + ((<usize>i) << 2), f32x4.div(sum, f32x4.splat(count)));
-    i = nextFour(i, outputs);
+    if (i == end) break;
   }
 }
 
 /** Averages of `outputs` >= 4 windows of 2x2 with stride 2: one load serves two columns, and a quarter is exactly what a division by 4 gives. */
 function averagePairs(x: usize, rowBytes: usize, y: usize, outputs: i32): void {
-  for (let i = 0; i < outputs; i = nextFour(i, outputs)) {
+  for (let i = 0, end = outputs - 4; ; i = min(i + 4, end)) {
     const upper = x + ((<usize>i) << 3), lower = upper + rowBytes;
     const a = v128.load(upper), b = v128.load(upper, 16), c = v128.load(lower), d = v128.load(lower, 16);
     const first = f32x4.add(f32x4.splat(0), i32x4.shuffle(a, b, 0, 2, 4, 6)), above = f32x4.add(first, i32x4.shuffle(a, b, 1, 3, 5, 7));
     const sum = f32x4.add(f32x4.add(above, i32x4.shuffle(c, d, 0, 2, 4, 6)), i32x4.shuffle(c, d, 1, 3, 5, 7));
     v128.store(y + ((<usize>i) << 2), f32x4.mul(sum, f32x4.splat(0.25)));
+    if (i == end) break;
   }
 }
 
 function neighbouringAverages(x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
-  insideAverages(1, x, w, rows, kw, count, y, outputs);
+  if (rows == 3 && kw == 3) insideAverages(true, 1, x, w, rows, kw, count, y, outputs);
+  else insideAverages(false, 1, x, w, rows, kw, count, y, outputs);
 }
 
 function everyOtherAverage(x: usize, w: i32, rows: i32, kw: i32, count: f32, y: usize, outputs: i32): void {
-  insideAverages(2, x, w, rows, kw, count, y, outputs);
+  if (rows == 3 && kw == 3) insideAverages(true, 2, x, w, rows, kw, count, y, outputs);
+  else insideAverages(false, 2, x, w, rows, kw, count, y, outputs);
 }
 
 export function avg_pool2d_f32(

@@ -8,13 +8,6 @@ export function windows(size: i32, kernel: i32, stride: i32, padding: i32): i32 
   return room < 0 ? 0 : room / stride + 1;
 }
 
-/** Where four outputs follow on those from `i` on: the last four of at least four may begin before the others end, and are then computed twice. */
-// @ts-ignore: decorator
-@inline
-export function nextFour(i: i32, outputs: i32): i32 {
-  return i + 4 < outputs ? min(i + 4, outputs - 4) : outputs;
-}
-
 /** Four floats `stride` (1 or 2) apart, from `at` on; nothing beyond the last of them is read. */
 // @ts-ignore: decorator
 @inline

@@ -5,6 +5,12 @@ const unary = ['exp', 'sigmoid', 'tanh'].map((name) => ({
   work: { op: 'unary', name, length: 4096 },
 }));
 
+/** In training with the places of the largest, in inference without. */
+const maxPools = (sizes, name) => [
+  { name, work: { op: 'maxPool', places: true, ...sizes } },
+  { name: `${name}, no gradient`, work: { op: 'maxPool', places: false, ...sizes } },
+];
+
 /** @type {import('./suite.mjs').Row[]} */
 export const rows = [
   ...unary,
@@ -15,8 +21,8 @@ export const rows = [
   { name: 'layer norm 512x768', work: { op: 'layerNorm', rows: 512, columns: 768 } },
   { name: 'layer norm 10 M', work: { op: 'layerNorm', rows: 10_240, columns: 1024 } },
   { name: 'adam 10 M', work: { op: 'adam', length: 10_000_000 } },
-  { name: 'max pool 2x2 64 at 56', work: { op: 'maxPool', planes: 64, h: 56, kernel: 2, stride: 2 } },
-  { name: 'max pool 3x3 s2 64 at 112', work: { op: 'maxPool', planes: 64, h: 112, kernel: 3, stride: 2 } },
+  ...maxPools({ planes: 64, h: 56, kernel: 2, stride: 2 }, 'max pool 2x2 64 at 56'),
+  ...maxPools({ planes: 64, h: 112, kernel: 3, stride: 2 }, 'max pool 3x3 s2 64 at 112'),
   { name: 'average pool 2x2 64 at 56', work: { op: 'averagePool', planes: 64, h: 56, kernel: 2, stride: 2 } },
   { name: 'embedding 8192 of 50000x64', work: { op: 'embedding', vocabulary: 50_000, count: 8192, columns: 64 } },
   {

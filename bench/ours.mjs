@@ -98,11 +98,14 @@ const operations = {
       stream: { reads: 4, writes: 3, bytes: 28 * length },
     };
   },
-  maxPool({ planes, h, kernel, stride }) {
+  // `places`: with the indices that a gradient needs (PyTorch has them in any case, the others in none).
+  maxPool({ planes, h, kernel, stride, places }) {
     const windows = { kh: kernel, kw: kernel, strideH: stride, strideW: stride, paddingH: 0, paddingW: 0 };
-    const bytes = 4 * planes * h * h * 1.5; // a value and an index for every four elements
+    const bytes = 4 * planes * h * h * (places ? 1.5 : 1.25); // a value, and an index, for every four elements
     return {
-      calls: [{ kernel: 'max_pool2d_f32', numbers: { planes, h, w: h, ...windows } }],
+      calls: [
+        { kernel: places ? 'max_pool2d_f32' : 'max_pool2d_f32_values', numbers: { planes, h, w: h, ...windows } },
+      ],
       output: 'y',
       stream: { reads: 2, writes: 1, bytes },
     };

@@ -34,6 +34,63 @@ function outputs(s: Sizes): number {
   );
 }
 
+const maxSizes = [
+  size('planes', 'images times channels'),
+  size('h', 'rows of x'),
+  size('w', 'columns of x'),
+  size('kh', 'rows of the window, >= 1'),
+  size('kw', 'columns of the window, >= 1'),
+  size('strideH', '>= 1'),
+  size('strideW', '>= 1'),
+  size('paddingH', 'rows outside on each side, which never win'),
+  size('paddingW', 'columns outside on each side'),
+] as const;
+
+/** The values of `maxSizes`, in order. */
+type MaxNumbers = readonly [
+  planes: number,
+  h: number,
+  w: number,
+  kh: number,
+  kw: number,
+  strideH: number,
+  strideW: number,
+  paddingH: number,
+  paddingW: number,
+];
+
+/** Calls `use` with the largest of every window and its row * w + column, in order of (plane, oy, ox). */
+function eachLargest(
+  x: Floats,
+  [planes, h, w, kh, kw, strideH, strideW, paddingH, paddingW]: MaxNumbers,
+  use: (out: number, best: number, index: number) => void,
+): void {
+  const ho = poolOutputSize(h, kh, strideH, paddingH);
+  const wo = poolOutputSize(w, kw, strideW, paddingW);
+  for (let out = 0; out < planes * ho * wo; out++) {
+    const ox = out % wo;
+    const oy = ((out - ox) / wo) % ho;
+    const plane = Math.floor(out / (ho * wo));
+    let best = -Infinity;
+    let index = -1;
+    for (let row = oy * strideH - paddingH; row < oy * strideH - paddingH + kh; row++) {
+      for (let column = ox * strideW - paddingW; column < ox * strideW - paddingW + kw; column++) {
+        if (row < 0 || row >= h || column < 0 || column >= w) continue;
+        const value = x[(plane * h + row) * w + column]!;
+        if (index === -1) index = row * w + column;
+        if (value > best || Number.isNaN(value)) {
+          best = value;
+          index = row * w + column;
+        }
+      }
+    }
+    use(out, best, index);
+  }
+}
+
+const maxOrder =
+  'Elements of a window row by row, from -inf: an element wins if it is larger than the best, or NaN. So the first of equals and the last NaN win, as in PyTorch.';
+
 /** y = the largest of each window, indices = where it is (row * w + column inside its plane). */
 export const max_pool2d_f32 = defineKernel({
   name: 'max_pool2d_f32',
@@ -49,60 +106,41 @@ export const max_pool2d_f32 = defineKernel({
       length: outputs,
       doc: '[planes, ho, wo], row * w + column inside the plane',
     },
-    size('planes', 'images times channels'),
-    size('h', 'rows of x'),
-    size('w', 'columns of x'),
-    size('kh', 'rows of the window, >= 1'),
-    size('kw', 'columns of the window, >= 1'),
-    size('strideH', '>= 1'),
-    size('strideW', '>= 1'),
-    size('paddingH', 'rows outside on each side, which never win'),
-    size('paddingW', 'columns outside on each side'),
+    ...maxSizes,
   ],
   rules: {
-    order:
-      'Elements of a window row by row, from -inf: an element wins if it is larger than the best, or NaN. So the first of equals and the last NaN win, as in PyTorch.',
+    order: maxOrder,
     aliasing: 'none.',
     alignment: anyAlignment,
     edges: 'A window of padding only gives -inf and index -1 (PyTorch refuses such padding).',
   },
-  reference: (
-    _round: Round,
-    x: Floats,
-    y: Floats,
-    indices: Int32Array,
-    planes: number,
-    h: number,
-    w: number,
-    kh: number,
-    kw: number,
-    strideH: number,
-    strideW: number,
-    paddingH: number,
-    paddingW: number,
-  ) => {
-    const ho = poolOutputSize(h, kh, strideH, paddingH);
-    const wo = poolOutputSize(w, kw, strideW, paddingW);
-    for (let out = 0; out < planes * ho * wo; out++) {
-      const ox = out % wo;
-      const oy = ((out - ox) / wo) % ho;
-      const plane = Math.floor(out / (ho * wo));
-      let best = -Infinity;
-      let index = -1;
-      for (let row = oy * strideH - paddingH; row < oy * strideH - paddingH + kh; row++) {
-        for (let column = ox * strideW - paddingW; column < ox * strideW - paddingW + kw; column++) {
-          if (row < 0 || row >= h || column < 0 || column >= w) continue;
-          const value = x[(plane * h + row) * w + column]!;
-          if (index === -1) index = row * w + column;
-          if (value > best || Number.isNaN(value)) {
-            best = value;
-            index = row * w + column;
-          }
-        }
-      }
+  reference: (_round: Round, x: Floats, y: Floats, indices: Int32Array, ...numbers: MaxNumbers) => {
+    eachLargest(x, numbers, (out, best, index) => {
       y[out] = best;
       indices[out] = index;
-    }
+    });
+  },
+});
+
+/** y = the largest of each window, where no gradient will ask for its place: half of the time. */
+export const max_pool2d_f32_values = defineKernel({
+  name: 'max_pool2d_f32_values',
+  summary: 'y[p, oy, ox] = max of x[p] in the window from (oy * strideH - paddingH, ox * strideW - paddingW)',
+  parameters: [
+    input('x', of('planes', 'h', 'w'), '[planes, h, w]'),
+    output('y', outputs, '[planes, ho, wo]'),
+    ...maxSizes,
+  ],
+  rules: {
+    order: `${maxOrder} The bits are those of max_pool2d_f32.`,
+    aliasing: 'none.',
+    alignment: anyAlignment,
+    edges: 'A window of padding only gives -inf (PyTorch refuses such padding).',
+  },
+  reference: (_round: Round, x: Floats, y: Floats, ...numbers: MaxNumbers) => {
+    eachLargest(x, numbers, (out, best) => {
+      y[out] = best;
+    });
   },
 });
 

@@ -139,7 +139,7 @@ def adam(length):
 
 
 def pool(function):
-    def open_pool(planes, h, kernel, stride):
+    def open_pool(planes, h, kernel, stride, places=None):
         x = wave("x", 1, planes, h, h)
         ways = [x, x.contiguous(memory_format=torch.channels_last)]
         return [lambda x=x: function(x, kernel, stride) for x in ways]

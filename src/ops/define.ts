@@ -102,9 +102,10 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): T
   const dtype = (op.dtype ?? oneFloat)(op.name, inputs, attributes);
   beginOperation();
   const output = op.shares ? sharedStorage(op.name, operands[0]) : createStorage(dtype, sizeOf(shape), op.name);
-  const hidden = op.forward === undefined ? nothing : compute(op, operands, attributes, shape, dtype, output);
-  const differentiable = op.backward !== undefined || op.composed !== undefined;
-  if (!gradEnabled || !differentiable || !inputs.some((input) => input.requiresGrad) || !isFloating(dtype)) {
+  const differentiable = (op.backward !== undefined || op.composed !== undefined) && isFloating(dtype);
+  const recorded = gradEnabled && differentiable && inputs.some((input) => input.requiresGrad);
+  const hidden = op.forward === undefined ? nothing : compute(op, operands, attributes, shape, dtype, output, recorded);
+  if (!recorded) {
     hidden.forEach(freeStorage);
     return new Tensor(output, shape);
   }
@@ -135,6 +136,7 @@ function compute<A>(
   shape: Shape,
   dtype: DType,
   output: Storage,
+  recorded: boolean,
 ): readonly Storage[] {
   let hidden: Storage[] | undefined;
   try {
@@ -144,6 +146,7 @@ function compute<A>(
       shape,
       dtype,
       output,
+      recorded,
       run: (kernel, values) => runKernel(op.name, kernel, dtype, values),
       hide: (hiddenDType, length) => {
         const storage = createStorage(hiddenDType, length, op.name);

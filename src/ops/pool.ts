@@ -40,10 +40,11 @@ export const maxPool2dOp = defineOp<PoolWindow>({
       windowCount('maxPool2d', x[3]!, kernel[1], stride[1], padding[1]),
     ];
   },
-  forward: ({ run, hide, inputs: [x], attributes: { kernel, stride, padding }, output }) => {
-    const indices = hide('int32', output.length);
+  forward: ({ run, recorded, hide, inputs: [x], attributes: { kernel, stride, padding }, output }) => {
     const [n, c, h, w] = x.shape;
-    run(poolKernels.max_pool2d_f32, [x, output, indices, n! * c!, h, w, ...kernel, ...stride, ...padding]);
+    const numbers = [n! * c!, h!, w!, ...kernel, ...stride, ...padding];
+    if (recorded) run(poolKernels.max_pool2d_f32, [x, output, hide('int32', output.length), ...numbers]);
+    else run(poolKernels.max_pool2d_f32_values, [x, output, ...numbers]);
   },
   backward: ({ hidden: [indices], inputShapes: [shape] }, gradient) => [
     apply(maxPool2dGradientOp, [gradient], { indices: indices!, to: shape }),

@@ -27,6 +27,8 @@ export interface ForwardContext<A> {
   readonly output: Storage;
   /** Runs a kernel on values in contract order: WebAssembly for float32, the reference for float64. */
   readonly run: (kernel: Kernel, values: readonly Operand[]) => void;
+  /** Whether the result will have a gradient: if not, nothing reads what `hide` returns. */
+  readonly recorded: boolean;
   /** A new cell that `backward` will find in `hidden`, in order of creation. It is freed when the graph is consumed. */
   readonly hide: (dtype: DType, length: number) => Storage;
 }

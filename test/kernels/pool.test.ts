@@ -8,6 +8,7 @@ import {
   avg_pool2d_f32_gradient,
   max_pool2d_f32,
   max_pool2d_f32_gradient,
+  max_pool2d_f32_values,
   poolOutputSize,
 } from '../../kernels/pool.ts';
 import { Random } from '../../src/random.ts';
@@ -74,7 +75,7 @@ describe('max_pool2d_f32', () => {
     });
   });
 
-  it('finds the first of equals and the last NaN, whatever else is there, in the padding and outside', () => {
+  it('finds the first of equals and the last NaN, whatever else is there, in the padding and outside, with places and without', () => {
     const common = fc.constantFrom(0, -0, 1, 1, 2, Number.NEGATIVE_INFINITY);
     const special = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY);
     const few = fc.oneof({ arbitrary: common, weight: 30 }, { arbitrary: special, weight: 1 });
@@ -92,6 +93,9 @@ describe('max_pool2d_f32', () => {
         referenceArrays(max_pool2d_f32, { ...theirs, ...numbers });
         expect(ours.indices).toEqual(theirs.indices);
         expect([...ours.y]).toEqual([...theirs.y]); // Object.is: the signs of zeros count
+        const alone = { x: ours.x, y: new Float32Array(outputs), ...numbers };
+        callArrays(max_pool2d_f32_values, alone);
+        expect([...alone.y]).toEqual([...theirs.y]);
       }),
       { numRuns: 1000 },
     );

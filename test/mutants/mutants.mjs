@@ -361,6 +361,13 @@ export const kernelMutants = [
     '^max_pool2d_f32 equals',
   ),
   kernel(
+    'pool: a NaN in the last column of a row of windows of 3x3 is not looked for',
+    'max-pool',
+    'return last ? f32x4.add(second',
+    'return last && stride > 2 ? f32x4.add(second',
+    'the first of equals and the last NaN',
+  ),
+  kernel(
     'shares: one begins where the one before it has its last piece',
     'shares',
     'return <i32>(<i64>units * index / count);',

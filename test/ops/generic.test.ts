@@ -5,6 +5,7 @@ import { backward, grad } from '../../src/autograd/backward.ts';
 import { gradcheck, gradgradcheck } from '../../src/autograd/gradcheck.ts';
 import type { DType } from '../../src/dtype.ts';
 import '../../src/install.ts';
+import { noGrad } from '../../src/ops/define.ts';
 import { ops } from '../../src/ops/table.ts';
 import { Random } from '../../src/random.ts';
 import { sizeOf } from '../../src/shape.ts';
@@ -77,6 +78,16 @@ describe.each([...ops.values()].map((op) => [op.name, op] as const))('%s', (name
       expect(inputs.map((input) => input.toTypedArray())).toEqual(before);
       if (op.shares || result === inputs[0]) return;
       expect(inputs.some((input) => input.storage === result.storage)).toBe(false);
+    });
+
+    it('gives the same bits whether a gradient is wanted or not', () => {
+      const values = valuesOf(sample);
+      for (const dtype of ['float32', 'float64'] as const) {
+        const recorded = sample.call(...tensorsOf(values, dtype, true)).toTypedArray();
+        const unrecorded = sample.call(...tensorsOf(values, dtype, false)).toTypedArray();
+        const silent = noGrad(() => sample.call(...tensorsOf(values, dtype, true))).toTypedArray();
+        expect([unrecorded, silent]).toStrictEqual([recorded, recorded]);
+      }
     });
 
     it('leaves no memory behind, forward and backward', () => {

@@ -6,6 +6,7 @@ import {
   avg_pool2d_f32_gradient,
   max_pool2d_f32,
   max_pool2d_f32_gradient,
+  max_pool2d_f32_values,
   poolOutputSize,
 } from '../../../kernels/pool.ts';
 import type { KernelSamples, Numbers } from '../harness.ts';
@@ -107,12 +108,12 @@ export default [
   { kernel: avg_pool2d_f32_gradient, grid: averageGrid, numbers: averageNumbers, exact: false },
   { kernel: adaptive_avg_pool2d_f32, grid: adaptiveGrid, numbers: adaptiveNumbers, exact: false },
   { kernel: adaptive_avg_pool2d_f32_gradient, grid: adaptiveGrid, numbers: adaptiveNumbers, exact: false },
-  {
-    kernel: max_pool2d_f32,
+  ...[max_pool2d_f32, max_pool2d_f32_values].map((kernel) => ({
+    kernel,
     grid: [...grid, ...windowGrid, ...threes],
     numbers: numbers.map((n) => ({ ...n, paddingH: 0 })),
     exact: true,
-  },
+  })),
   {
     kernel: max_pool2d_f32_gradient,
     grid: [
