@@ -14,10 +14,7 @@ const GELU: i32 = 4;
 @inline
 export const ENDING_BYTES: usize = 32;
 
-/** Writes the record of an ending at `at`; pointers are 0 for what is absent, `residualRow` is in bytes. */
-export function writeEnding(
-  at: usize, bias: usize, residual: usize, residualRow: usize, activation: i32, low: f32, high: f32,
-): usize {
+function writeRecord(at: usize, bias: usize, residual: usize, residualRow: usize, activation: i32, low: f32, high: f32): usize {
   store<usize>(at, bias);
   store<usize>(at, residual, 4);
   store<usize>(at, residualRow, 8);
@@ -25,6 +22,13 @@ export function writeEnding(
   store<f32>(at, low, 16);
   store<f32>(at, high, 20);
   return at;
+}
+
+/** Writes the record of an ending at `at`; pointers are 0 for what is absent, `residualRow` is in bytes. Returns `at`, or 0 if nothing is to be done. */
+export function writeEnding(
+  at: usize, bias: usize, residual: usize, residualRow: usize, activation: i32, low: f32, high: f32,
+): usize {
+  return bias || residual || activation ? writeRecord(at, bias, residual, residualRow, activation, low, high) : 0;
 }
 
 // @ts-ignore: decorator
@@ -67,7 +71,8 @@ export function finish(ending: usize, i: i32, j: i32, rows: i32, columns: i32, c
 
 /** Writes the record of an ending without bias, whose residual lies as the results at `results` do. */
 export function writeLikeEnding(at: usize, residual: usize, results: usize, activation: i32, low: f32, high: f32): usize {
-  return writeEnding(at, 0, residual ? residual - results : 0, residual ? 1 : 0, activation, low, high);
+  if (!residual && !activation) return 0;
+  return writeRecord(at, 0, residual ? residual - results : 0, residual ? 1 : 0, activation, low, high);
 }
 
 /** As `finish`, for a record of `writeLikeEnding`: elements lie at `c`, rows `cRow` apart. */

@@ -3,7 +3,7 @@ import { ENDING_BYTES, writeEnding } from './ending';
 import { packTwoPanels } from './packing';
 import { NOTHING, packedProduct, product } from './product';
 import { shareEnd, shares, shareStart } from './shares';
-import { KC } from './tile';
+import { KC, NR } from './tile';
 
 export function gemm_f32(
   transposeA: i32, transposeB: i32, m: i32, n: i32, k: i32, alpha: f32,
@@ -39,27 +39,27 @@ export function gemm_fused_f32(
   product(true, transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ending, scratch + ENDING_BYTES);
 }
 
-/** Panels of 16 columns, of one block of k after the other: the widest tile reads a line of cache a step, the others half of one. */
+/** Panels of eight columns, of one block of k after the other. */
 export function gemm_pack_b_f32(transposeB: i32, n: i32, k: i32, b: usize, ldb: i32, packed: usize): void {
   const long = <usize>ldb << 2, column: usize = transposeB ? long : 4, step: usize = transposeB ? 4 : long;
   for (let from = 0; from < k; from += KC) {
-    const steps = min(KC, k - from);
-    for (let left = 0; left < n; left += 16) {
-      const at = b + <usize>left * column + <usize>from * step, width = min(16, n - left);
-      packTwoPanels(at, column, step, width, steps, packed, packed + 32, 64);
-      if (width < 16) clearColumns(packed, width, steps);
-      packed += <usize>steps << 6;
+    const steps = min(KC, k - from), panel = <usize>steps << 5;
+    for (let left = 0; left < n; left += 2 * NR) {
+      const at = b + <usize>left * column + <usize>from * step, width = min(2 * NR, n - left), rest = width & (NR - 1);
+      packTwoPanels(at, column, step, width, steps, packed, packed + panel, 32);
+      packed += <usize>((width + NR - 1) / NR) * panel;
+      if (rest) clearColumns(packed - panel, rest, steps);
     }
   }
 }
 
-/** The columns of a panel of 16 from `width` on become +0. */
+/** The columns of a panel from `width` on become +0. */
 function clearColumns(panel: usize, width: i32, steps: i32): void {
-  const bytes = <usize>(16 - width) << 2;
+  const bytes = <usize>(NR - width) << 2;
   panel += <usize>width << 2;
   for (; steps > 0; steps--) {
     memory.fill(panel, 0, bytes);
-    panel += 64;
+    panel += 32;
   }
 }
 

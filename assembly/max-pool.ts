@@ -1,4 +1,4 @@
-// Max-pooling of planes. Contracts: kernels/pool.ts. `Place` is i32 where indices are wanted too, and void where not: a third of the time.
+// Max-pooling of planes. Contracts: kernels/pool.ts. `Place` is i32 where indices are wanted too, and void where not, which takes half of the time.
 import { endInside, firstInside, neighbours, windows } from './pool-windows';
 
 /** Whether a sum of all that windows hold says that a NaN may be among it. (It is NaN, too, if infinities of both signs are.) */

@@ -1,4 +1,5 @@
 // Packing: bringing four lanes of an operand side by side, one 16-byte vector per step of k. A row panel is one such stream, a column panel two.
+import { NR } from './tile';
 
 /** Four streams whose steps are contiguous (a transposition): `steps` vectors at `to`, `toStep` apart. Streams past `lanes` repeat the last. */
 export function packTransposed(from: usize, lane: usize, lanes: i32, steps: i32, to: usize, toStep: usize): void {
@@ -164,6 +165,13 @@ export function packColumns(from: usize, lane: usize, step: usize, lanes: i32, s
     packCopied(from, step, lanes, steps, to, toStep);
     if (lanes > 4) packCopied(from + 16, step, lanes - 4, steps, to + 16, toStep);
   }
+}
+
+/** Where gemm_pack_b_f32 has put `steps` steps from step `from` on of the eight columns from `left` on, of `n` columns in all. */
+// @ts-ignore: decorator
+@inline
+export function packedPanel(packed: usize, n: i32, from: i32, left: i32, steps: i32): usize {
+  return packed + (<usize>(from * ((n + NR - 1) & -NR) + left * steps) << 2);
 }
 
 /** Row panels of a matrix, one after the other: four lanes by `steps` each. */

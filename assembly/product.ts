@@ -3,12 +3,12 @@
 // here changes the order of any sum. Contract: kernels/gemm.ts.
 import { finish } from './ending';
 import { gemv } from './gemv';
-import { packRows, packTwoPanels } from './packing';
+import { packedPanel, packRows, packTwoPanels } from './packing';
 import { isFirstShare, shareEnd, shares, shareStart } from './shares';
 import { SPREAD_COLUMNS, spreadBlocks } from './spread';
 import { tallTile, tallTiles } from './tall-tile';
 import { anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
-import { wideTile, wideTiles } from './wide-tile';
+import { wideTile, wideTileApart, wideTiles } from './wide-tile';
 
 // The sizes were measured (Zen 5, n = 48 to 1024). They are flat: half or double costs at most 5 %.
 
@@ -118,9 +118,9 @@ function dealt(
   const cut = shared && shares() > 1, byRows = m > n;
   const firstRow = cut && byRows ? firstOf(m, ROWS) : 0, endRow = cut && byRows ? endOf(m, ROWS) : m;
   const firstColumn = cut && !byRows ? firstOf(n, COLUMNS) : 0, endColumn = cut && !byRows ? endOf(n, COLUMNS) : n;
-  if (cColumn == 4 && !packed && spreadsRows(m, n)) {
+  if (cColumn == 4 && spreadsRows(m, n)) {
     spreadBlocks(
-      firstRow, endRow, firstColumn, endColumn, k, alpha, a, aRow, aStep, b, bColumn, bStep, beta, c, cRow, ending, scratch,
+      firstRow, endRow, firstColumn, endColumn, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, packed, beta, c, cRow, ending, scratch,
     );
     return;
   }
@@ -174,10 +174,11 @@ function blocks(
       const aPanel = packA ? <usize>steps << 4 : 4 * aRow;
       for (let left = firstColumn; left < endColumn; left += panel) {
         const width = min(panel, endColumn - left);
-        let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep;
+        let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep, bPanels: usize = 32;
         if (packed) {
-          bFirst = packed + (<usize>(from * ((n + 15) & ~15) + (left & ~15) * steps + (left & 8)) << 2);
-          bBytes = 64;
+          bFirst = packedPanel(packed, n, from, left, steps);
+          bBytes = 32;
+          bPanels = <usize>steps << 5;
         } else if (!directB || width < panel) {
           bBytes = <usize>panel << 2;
           packTwoPanels(bFirst, bColumn, bStep, width, steps, bPanel, bPanel + 32, bBytes);
@@ -185,7 +186,7 @@ function blocks(
         }
         const at = c + <usize>top * cRow + <usize>left * cColumn;
         tiles(
-          height, width, steps, aFirst, rowBytes, stepBytes, aPanel, bFirst, bBytes, mode, alpha, factor, at, cRow, cColumn, spare,
+          height, width, steps, aFirst, rowBytes, stepBytes, aPanel, bFirst, bBytes, bPanels, mode, alpha, factor, at, cRow, cColumn, spare,
         );
         if (ending && from + steps == k) {
           if (cColumn == 4) finish(ending, top, left, height, width, at, cRow);
@@ -197,16 +198,17 @@ function blocks(
 }
 
 /**
- * `height` rows by `width` columns (at most a panel) of C. Four rows of A, one after the other, are `aRow` apart; the next four begin `aPanel`
- * behind them.
+ * `height` rows by `width` columns (at most two panels) of C. Four rows of A, one after the other, are `aRow` apart; the next four begin `aPanel`
+ * behind them, and the next eight columns of B `bPanel` behind the first.
  */
 function tiles(
-  height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, aPanel: usize, b: usize, bStep: usize,
+  height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, aPanel: usize, b: usize, bStep: usize, bPanel: usize,
   mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize, cColumn: usize, spare: usize,
 ): void {
   if (width == 16 && cColumn == 4) {
     for (; height >= MR; height -= MR) {
-      wideTile(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, bStep, mode, alpha, beta, c, cRow);
+      if (bPanel == 32) wideTile(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, bStep, mode, alpha, beta, c, cRow);
+      else wideTileApart(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, b + bPanel, mode, alpha, beta, c, cRow);
       a += aPanel;
       c += 4 * cRow;
     }
@@ -214,7 +216,7 @@ function tiles(
   }
   for (; width > 0; width -= NR) {
     eightColumns(height, min(NR, width), steps, a, aRow, aStep, aPanel, b, bStep, mode, alpha, beta, c, cRow, cColumn, spare);
-    b += 32;
+    b += bPanel;
     c += 8 * cColumn;
   }
 }

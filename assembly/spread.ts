@@ -3,7 +3,7 @@
 // counts where 16 of them go through four ports in four cycles (AMD Zen 4; docs/performance.md). Spreading costs four stores a step, which enough
 // columns must pay for. The sums are those of product.ts, in the same order.
 import { finish } from './ending';
-import { packTwoPanels } from './packing';
+import { packedPanel, packTwoPanels } from './packing';
 import { anySpreadTile, KC, MR, NR, SPREAD_STEP, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 
 /** Columns of a block of B: KC x 512 floats are half a megabyte of second cache. */
@@ -57,8 +57,8 @@ export function acrossPanels(
 
 /** Some rows and columns of C: `blocks` of product.ts, which names the parameters, for a C that is not transposed. */
 export function spreadBlocks(
-  firstRow: i32, endRow: i32, firstColumn: i32, endColumn: i32, k: i32, alpha: f32, a: usize, aRow: usize, aStep: usize,
-  b: usize, bColumn: usize, bStep: usize, beta: f32, c: usize, cRow: usize, ending: usize, scratch: usize,
+  firstRow: i32, endRow: i32, firstColumn: i32, endColumn: i32, n: i32, k: i32, alpha: f32, a: usize, aRow: usize, aStep: usize,
+  b: usize, bColumn: usize, bStep: usize, packed: usize, beta: f32, c: usize, cRow: usize, ending: usize, scratch: usize,
 ): void {
   const spare = scratch, aPanel = spare + TILE_BYTES, bBlock = aPanel + <usize>KC * SPREAD_STEP;
   for (let left = firstColumn; left < endColumn; left += NC) {
@@ -66,12 +66,13 @@ export function spreadBlocks(
     for (let from = 0; from < k; from += KC) {
       const steps = min(KC, k - from), mode = from == 0 && beta == 0 ? STORE : UPDATE;
       const factor: f32 = from == 0 ? beta : 1;
-      packBlock(b + <usize>left * bColumn + <usize>from * bStep, bColumn, bStep, width, steps, bBlock);
+      const panels = packed ? packedPanel(packed, n, from, left, steps) : bBlock;
+      if (!packed) packBlock(b + <usize>left * bColumn + <usize>from * bStep, bColumn, bStep, width, steps, bBlock);
       for (let row = firstRow; row < endRow; row += MR) {
         const height = min(MR, endRow - row);
         spreadRows(a + <usize>row * aRow + <usize>from * aStep, aRow, aStep, height, steps, aPanel);
         const at = c + <usize>row * cRow + (<usize>left << 2);
-        acrossPanels(height, width, steps, aPanel, bBlock, mode, alpha, factor, zeros, at, cRow, spare);
+        acrossPanels(height, width, steps, aPanel, panels, mode, alpha, factor, zeros, at, cRow, spare);
         if (ending && from + steps == k) finish(ending, row, left, height, width, at, cRow);
       }
     }

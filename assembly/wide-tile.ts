@@ -39,9 +39,11 @@ function updateRow(c: usize, x: v128, y: v128, z: v128, w: v128, alpha: v128, be
   v128.store(c, f32x4.add(f32x4.mul(beta, c3), f32x4.mul(alpha, w)), 48);
 }
 
-/** One full tile; strides in bytes, see `tile` in tile.ts. */
-export function wideTile(
-  steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, bStep: usize,
+/** One full tile, see `fourRows` in tile.ts; if `apart`, the last eight columns of B are not behind the first but at `other`. */
+// @ts-ignore: decorator
+@inline
+function fourWideRows(
+  apart: bool, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, other: usize, bStep: usize,
   mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize,
 ): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c02 = f32x4.splat(0), c03 = f32x4.splat(0);
@@ -49,8 +51,10 @@ export function wideTile(
   let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c22 = f32x4.splat(0), c23 = f32x4.splat(0);
   let c30 = f32x4.splat(0), c31 = f32x4.splat(0), c32 = f32x4.splat(0), c33 = f32x4.splat(0);
   do {
-    const b0 = v128.load(b), b1 = v128.load(b, 16), b2 = v128.load(b, 32), b3 = v128.load(b, 48);
+    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    const b2 = apart ? v128.load(other) : v128.load(b, 32), b3 = apart ? v128.load(other, 16) : v128.load(b, 48);
     b += bStep;
+    if (apart) other += bStep;
     let x = v128.load32_splat(a0);
     a0 += aStep;
     c00 = multiplyAdd(c00, x, b0);
@@ -88,4 +92,20 @@ export function wideTile(
     updateRow(c + 2 * cRow, c20, c21, c22, c23, factor, old);
     updateRow(c + 3 * cRow, c30, c31, c32, c33, factor, old);
   }
+}
+
+/** One full tile; strides in bytes. */
+export function wideTile(
+  steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, bStep: usize,
+  mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize,
+): void {
+  fourWideRows(false, steps, a0, a1, a2, a3, aStep, b, 0, bStep, mode, alpha, beta, c, cRow);
+}
+
+/** One full tile whose columns of B are two panels of gemm_pack_b_f32. */
+export function wideTileApart(
+  steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, other: usize,
+  mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize,
+): void {
+  fourWideRows(true, steps, a0, a1, a2, a3, aStep, b, other, 32, mode, alpha, beta, c, cRow);
 }

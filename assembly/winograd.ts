@@ -47,7 +47,7 @@ function winograd(
   const elements = (m + 2) * (m + 2), down = (h + m - 1) / m, across = (w + m - 1) / m;
   const blockRows = rowsOfBlock(tilesOfBlock(m), across), tiles = blockRows * across;
   const sStride = quads(s), rStride = quads(r), sBytes = <usize>sStride << 2, rBytes = <usize>rStride << 2;
-  const filterElement = elementBytes(s * ((r + 15) & ~15)), imageElement = elementBytes(tiles * sStride), productElement = elementBytes(tiles * rStride);
+  const filterElement = elementBytes(s * ((r + 7) & ~7)), imageElement = elementBytes(tiles * sStride), productElement = elementBytes(tiles * rStride);
   const work = scratch, filters = work + WORK_BYTES, images = filters + <usize>elements * filterElement;
   const products = images + <usize>elements * imageElement, strips = products + <usize>elements * productElement;
   const spare = strips + (<usize>stripsLength(m, across) << 2);

@@ -261,19 +261,19 @@ export const gemm_fused_f32 = defineKernel({
 });
 
 /**
- * Elements of a packed B [k, n]: whole panels of 16 columns.
+ * Elements of a packed B [k, n]: whole panels of 8 columns.
  *
  * @example
- * packedLength(17, 10); // => 320
+ * packedLength(17, 10); // => 240
  */
 export function packedLength(n: number, k: number): number {
-  return Math.ceil(n / 16) * 16 * k;
+  return Math.ceil(n / 8) * 8 * k;
 }
 
 /**
  * Lays out B for `gemm_prepacked_f32`, which then reads it from end to end: for weights that many products use.
  *
- * Shapes: op(B) [k, n]; packed holds ceil(n / 16) * 16 * k floats. The layout is the same in every build.
+ * Shapes: op(B) [k, n]; packed holds ceil(n / 8) * 8 * k floats. The layout is the same in every build.
  *
  * @example
  * const packed = new Float32Array(packedLength(2, 1));
@@ -282,7 +282,7 @@ export function packedLength(n: number, k: number): number {
  */
 export const gemm_pack_b_f32 = defineKernel({
   name: 'gemm_pack_b_f32',
-  summary: 'packed = panels of 16 columns of op(B)',
+  summary: 'packed = panels of 8 columns of op(B)',
   parameters: [
     transposeB,
     n,
@@ -292,7 +292,7 @@ export const gemm_pack_b_f32 = defineKernel({
     output(
       'packed',
       ({ n, k }) => packedLength(n!, k!),
-      'for each block of 256 steps of k: for each 16 columns: [steps, 16]',
+      'for each block of 256 steps of k: for each 8 columns: [steps, 8]',
     ),
   ],
   rules: {
@@ -304,18 +304,18 @@ export const gemm_pack_b_f32 = defineKernel({
   reference: (_round: Round, transposeB: number, n: number, k: number, b: Floats, ldb: number, packed: Floats) => {
     let at = 0;
     for (let from = 0; from < k; from += blockLength)
-      for (let left = 0; left < n; left += 16)
+      for (let left = 0; left < n; left += 8)
         for (let p = from; p < Math.min(k, from + blockLength); p++)
-          for (let j = left; j < left + 16; j++) packed[at++] = j < n ? b[transposeB ? j * ldb + p : p * ldb + j]! : 0;
+          for (let j = left; j < left + 8; j++) packed[at++] = j < n ? b[transposeB ? j * ldb + p : p * ldb + j]! : 0;
   },
 });
 
 /** Element (p, j) of a packed B. */
 function unpacked(packed: Floats, n: number, k: number, p: number, j: number): number {
-  const columns = Math.ceil(n / 16) * 16;
+  const columns = Math.ceil(n / 8) * 8;
   const from = p - (p % blockLength);
   const steps = Math.min(blockLength, k - from);
-  return packed[from * columns + (j - (j % 16)) * steps + (p - from) * 16 + (j % 16)]!;
+  return packed[from * columns + (j - (j % 8)) * steps + (p - from) * 8 + (j % 8)]!;
 }
 
 /**

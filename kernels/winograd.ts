@@ -68,7 +68,7 @@ const gradientTiles = 64;
 const blockTiles = (m: number): number => (m === 2 ? 64 : 32);
 
 /** Columns of a packed matrix. */
-const panels = (count: number): number => 16 * Math.ceil(count / 16);
+const panels = (count: number): number => 8 * Math.ceil(count / 8);
 
 /** Rows of tiles in a block. */
 const rowsOfBlock = (tiles: number, across: number): number => Math.max(1, Math.floor(tiles / across));

@@ -193,10 +193,10 @@ export const kernelMutants = [
     '^gemm_fused_f32 equals',
   ),
   kernel(
-    'packing: the last columns of a packed B are another panel’s',
-    'product',
-    '(left & 8)) << 2',
-    '(left & 7)) << 2',
+    'packing: the columns of a packed B that fill up its last panel are not counted',
+    'packing',
+    'from * ((n + NR - 1) & -NR) + left * steps',
+    'from * n + left * steps',
     '^gemm_prepacked_f32 equals',
   ),
   kernel(
@@ -335,8 +335,8 @@ export const kernelMutants = [
   kernel(
     'Winograd: a column panel of filters stands in the place of the one before',
     'winograd-transforms',
-    'left * steps + 16',
-    '(left & ~16) * steps + 16',
+    'left * steps + 8',
+    '(left & ~8) * steps + 8',
     '^winograd',
   ),
   kernel(
