@@ -2,7 +2,7 @@
 // their order are those of add_bias, add and the element-wise kernels, and so the bits are those of the unfused sequence.
 import { GELU as PLAIN_GELU, geluFamily4 } from './gelu';
 import { sigmoid4, tanh4 } from './math';
-import { loadSome, storeSome } from './vector';
+import { loadPart, storePart } from './vector';
 
 const CLAMP: i32 = 1;
 const TANH: i32 = 2;
@@ -47,13 +47,20 @@ function activate(activation: i32, x: v128, low: v128, high: v128): v128 {
 function finishAll(
   activation: i32, rows: i32, columns: i32, c: usize, cRow: usize, bias: usize, residual: usize, residualRow: usize, low: v128, high: v128,
 ): void {
+  const whole = (<usize>columns << 2) & ~15, part = columns & 3;
   for (; rows > 0; rows--) {
-    for (let j = 0; j < columns; j += 4) {
-      const offset = <usize>j << 2, part = j + 4 <= columns ? 0 : columns - j;
-      let x = loadSome(c + offset, part);
-      if (bias) x = f32x4.add(x, loadSome(bias + offset, part));
-      if (residual) x = f32x4.add(x, loadSome(residual + offset, part));
-      storeSome(c + offset, activate(activation, x, low, high), part);
+    let at: usize = 0;
+    for (; at < whole; at += 16) {
+      let x = v128.load(c + at);
+      if (bias) x = f32x4.add(x, v128.load(bias + at));
+      if (residual) x = f32x4.add(x, v128.load(residual + at));
+      v128.store(c + at, activate(activation, x, low, high));
+    }
+    if (part) {
+      let x = loadPart(c + at, part);
+      if (bias) x = f32x4.add(x, loadPart(bias + at, part));
+      if (residual) x = f32x4.add(x, loadPart(residual + at, part));
+      storePart(c + at, activate(activation, x, low, high), part);
     }
     c += cRow;
     if (residual) residual += residualRow;

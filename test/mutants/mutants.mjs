@@ -223,8 +223,8 @@ export const kernelMutants = [
   kernel(
     'ending: the residual comes before the bias',
     'ending',
-    'if (bias) x = f32x4.add(x, loadSome(bias + offset, part));\n      if (residual) x = f32x4.add(x, loadSome(residual + offset, part));',
-    'if (residual) x = f32x4.add(x, loadSome(residual + offset, part));\n      if (bias) x = f32x4.add(x, loadSome(bias + offset, part));',
+    'if (bias) x = f32x4.add(x, v128.load(bias + at));\n      if (residual) x = f32x4.add(x, v128.load(residual + at));',
+    'if (residual) x = f32x4.add(x, v128.load(residual + at));\n      if (bias) x = f32x4.add(x, v128.load(bias + at));',
     '^gemm_fused_f32 equals',
   ),
   kernel(
