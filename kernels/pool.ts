@@ -34,20 +34,22 @@ function outputs(s: Sizes): number {
   );
 }
 
-const maxSizes = [
-  size('planes', 'images times channels'),
-  size('h', 'rows of x'),
-  size('w', 'columns of x'),
-  size('kh', 'rows of the window, >= 1'),
-  size('kw', 'columns of the window, >= 1'),
-  size('strideH', '>= 1'),
-  size('strideW', '>= 1'),
-  size('paddingH', 'rows outside on each side, which never win'),
-  size('paddingW', 'columns outside on each side'),
-] as const;
+/** Sizes of windows over planes; `padding`: what becomes of rows and columns outside. */
+const windowSizes = (padding: string) =>
+  [
+    size('planes', 'images times channels'),
+    size('h', 'rows of x'),
+    size('w', 'columns of x'),
+    size('kh', 'rows of the window, >= 1'),
+    size('kw', 'columns of the window, >= 1'),
+    size('strideH', '>= 1'),
+    size('strideW', '>= 1'),
+    size('paddingH', `rows outside on each side, which ${padding}`),
+    size('paddingW', `columns outside on each side, which ${padding}`),
+  ] as const;
 
-/** The values of `maxSizes`, in order. */
-type MaxNumbers = readonly [
+/** The values of `windowSizes`, in order. */
+type WindowNumbers = readonly [
   planes: number,
   h: number,
   w: number,
@@ -59,25 +61,46 @@ type MaxNumbers = readonly [
   paddingW: number,
 ];
 
-/** Calls `use` with the largest of every window and its row * w + column, in order of (plane, oy, ox). */
-function eachLargest(
-  x: Floats,
-  [planes, h, w, kh, kw, strideH, strideW, paddingH, paddingW]: MaxNumbers,
-  use: (out: number, best: number, index: number) => void,
+/** A window: the part of it that is inside. */
+interface Window {
+  readonly firstRow: number;
+  readonly endRow: number;
+  readonly firstColumn: number;
+  readonly endColumn: number;
+}
+
+/** How many elements of a window are inside. */
+function areaOf({ firstRow, endRow, firstColumn, endColumn }: Window): number {
+  return (endRow - firstRow) * (endColumn - firstColumn);
+}
+
+/** Calls `use` with every window, in order of (plane, oy, ox). */
+function eachWindow(
+  [planes, h, w, kh, kw, strideH, strideW, paddingH, paddingW]: readonly [...WindowNumbers, ...number[]],
+  use: (plane: number, out: number, window: Window) => void,
 ): void {
   const ho = poolOutputSize(h, kh, strideH, paddingH);
   const wo = poolOutputSize(w, kw, strideW, paddingW);
   for (let out = 0; out < planes * ho * wo; out++) {
     const ox = out % wo;
     const oy = ((out - ox) / wo) % ho;
-    const plane = Math.floor(out / (ho * wo));
+    const [top, left] = [oy * strideH - paddingH, ox * strideW - paddingW];
+    const [firstRow, firstColumn] = [Math.max(0, top), Math.max(0, left)];
+    const endRow = Math.max(firstRow, Math.min(h, top + kh));
+    const endColumn = Math.max(firstColumn, Math.min(w, left + kw));
+    use(Math.floor(out / (ho * wo)), out, { firstRow, endRow, firstColumn, endColumn });
+  }
+}
+
+/** Calls `use` with the largest of every window and its row * w + column. */
+function eachLargest(x: Floats, numbers: WindowNumbers, use: (out: number, best: number, index: number) => void): void {
+  const [, h, w] = numbers;
+  eachWindow(numbers, (plane, out, { firstRow, endRow, firstColumn, endColumn }) => {
     let best = -Infinity;
-    let index = -1;
-    for (let row = oy * strideH - paddingH; row < oy * strideH - paddingH + kh; row++) {
-      for (let column = ox * strideW - paddingW; column < ox * strideW - paddingW + kw; column++) {
-        if (row < 0 || row >= h || column < 0 || column >= w) continue;
+    let index = firstRow < endRow && firstColumn < endColumn ? firstRow * w + firstColumn : -1;
+    for (let row = firstRow; row < endRow; row++) {
+      for (let column = firstColumn; column < endColumn; column++) {
         const value = x[(plane * h + row) * w + column]!;
-        if (index === -1) index = row * w + column;
         if (value > best || Number.isNaN(value)) {
           best = value;
           index = row * w + column;
@@ -85,7 +108,7 @@ function eachLargest(
       }
     }
     use(out, best, index);
-  }
+  });
 }
 
 const maxOrder =
@@ -106,7 +129,7 @@ export const max_pool2d_f32 = defineKernel({
       length: outputs,
       doc: '[planes, ho, wo], row * w + column inside the plane',
     },
-    ...maxSizes,
+    ...windowSizes('never win'),
   ],
   rules: {
     order: maxOrder,
@@ -114,7 +137,7 @@ export const max_pool2d_f32 = defineKernel({
     alignment: anyAlignment,
     edges: 'A window of padding only gives -inf and index -1 (PyTorch refuses such padding).',
   },
-  reference: (_round: Round, x: Floats, y: Floats, indices: Int32Array, ...numbers: MaxNumbers) => {
+  reference: (_round: Round, x: Floats, y: Floats, indices: Int32Array, ...numbers: WindowNumbers) => {
     eachLargest(x, numbers, (out, best, index) => {
       y[out] = best;
       indices[out] = index;
@@ -129,7 +152,7 @@ export const max_pool2d_f32_values = defineKernel({
   parameters: [
     input('x', of('planes', 'h', 'w'), '[planes, h, w]'),
     output('y', outputs, '[planes, ho, wo]'),
-    ...maxSizes,
+    ...windowSizes('never win'),
   ],
   rules: {
     order: `${maxOrder} The bits are those of max_pool2d_f32.`,
@@ -137,7 +160,7 @@ export const max_pool2d_f32_values = defineKernel({
     alignment: anyAlignment,
     edges: 'A window of padding only gives -inf (PyTorch refuses such padding).',
   },
-  reference: (_round: Round, x: Floats, y: Floats, ...numbers: MaxNumbers) => {
+  reference: (_round: Round, x: Floats, y: Floats, ...numbers: WindowNumbers) => {
     eachLargest(x, numbers, (out, best) => {
       y[out] = best;
     });
@@ -192,58 +215,16 @@ export const max_pool2d_f32_gradient = defineKernel({
 });
 
 const averageSizes = [
-  size('planes', 'images times channels'),
-  size('h', 'rows of x'),
-  size('w', 'columns of x'),
-  size('kh', 'rows of the window, >= 1'),
-  size('kw', 'columns of the window, >= 1'),
-  size('strideH', '>= 1'),
-  size('strideW', '>= 1'),
-  size('paddingH', 'rows of 0 outside on each side'),
-  size('paddingW', 'columns of 0 outside on each side'),
+  ...windowSizes('count as 0'),
   flag('countIncludePad', "1: divide by kh * kw (PyTorch's default); 0: by the elements of the window that are inside"),
 ] as const;
 
 /** The values of `averageSizes`, in order. */
-type AverageNumbers = readonly [
-  planes: number,
-  h: number,
-  w: number,
-  kh: number,
-  kw: number,
-  strideH: number,
-  strideW: number,
-  paddingH: number,
-  paddingW: number,
-  countIncludePad: number,
-];
+type AverageNumbers = readonly [...WindowNumbers, countIncludePad: number];
 
-/** A window: the part of it that is inside, and what its sum is divided by. */
-interface Window {
-  readonly firstRow: number;
-  readonly endRow: number;
-  readonly firstColumn: number;
-  readonly endColumn: number;
-  readonly divisor: number;
-}
-
-/** Calls `use` with every window of average-pooling, in order of (plane, oy, ox). */
-function eachWindow(
-  [planes, h, w, kh, kw, strideH, strideW, paddingH, paddingW, countIncludePad]: AverageNumbers,
-  use: (plane: number, out: number, window: Window) => void,
-): void {
-  const ho = poolOutputSize(h, kh, strideH, paddingH);
-  const wo = poolOutputSize(w, kw, strideW, paddingW);
-  for (let out = 0; out < planes * ho * wo; out++) {
-    const ox = out % wo;
-    const oy = ((out - ox) / wo) % ho;
-    const [top, left] = [oy * strideH - paddingH, ox * strideW - paddingW];
-    const [firstRow, firstColumn] = [Math.max(0, top), Math.max(0, left)];
-    const endRow = Math.max(firstRow, Math.min(h, top + kh));
-    const endColumn = Math.max(firstColumn, Math.min(w, left + kw));
-    const divisor = countIncludePad === 0 ? (endRow - firstRow) * (endColumn - firstColumn) : kh * kw;
-    use(Math.floor(out / (ho * wo)), out, { firstRow, endRow, firstColumn, endColumn, divisor });
-  }
+/** What the sum of a window is divided by. */
+function divisorOf([, , , kh, kw, , , , , countIncludePad]: AverageNumbers, window: Window): number {
+  return countIncludePad === 0 ? areaOf(window) : kh * kw;
 }
 
 /** Calls `use` with every window of adaptive average-pooling, in order of (plane, oy, ox). */
@@ -256,14 +237,12 @@ function eachAdaptiveWindow(
     const oy = ((out - ox) / wo) % ho;
     const [firstRow, endRow] = [Math.floor((oy * h) / ho), Math.ceil(((oy + 1) * h) / ho)];
     const [firstColumn, endColumn] = [Math.floor((ox * w) / wo), Math.ceil(((ox + 1) * w) / wo)];
-    const divisor = (endRow - firstRow) * (endColumn - firstColumn);
-    use(Math.floor(out / (ho * wo)), out, { firstRow, endRow, firstColumn, endColumn, divisor });
+    use(Math.floor(out / (ho * wo)), out, { firstRow, endRow, firstColumn, endColumn });
   }
 }
 
-/** gradX += gradient / divisor, everywhere in the window. */
-function spread(round: Round, gradX: Floats, planeStart: number, w: number, gradient: number, window: Window): void {
-  const share = round(gradient / window.divisor);
+/** gradX += share, everywhere in the window. */
+function spread(round: Round, gradX: Floats, planeStart: number, w: number, share: number, window: Window): void {
   for (let row = window.firstRow; row < window.endRow; row++) {
     for (let column = window.firstColumn; column < window.endColumn; column++) {
       const at = planeStart + row * w + column;
@@ -290,12 +269,12 @@ export const avg_pool2d_f32 = defineKernel({
   },
   reference: (round: Round, x: Floats, y: Floats, ...numbers: AverageNumbers) => {
     const [, h, w] = numbers;
-    eachWindow(numbers, (plane, out, { firstRow, endRow, firstColumn, endColumn, divisor }) => {
+    eachWindow(numbers, (plane, out, window) => {
       let sum = 0;
-      for (let row = firstRow; row < endRow; row++)
-        for (let column = firstColumn; column < endColumn; column++)
+      for (let row = window.firstRow; row < window.endRow; row++)
+        for (let column = window.firstColumn; column < window.endColumn; column++)
           sum = round(sum + x[(plane * h + row) * w + column]!);
-      y[out] = sum / divisor;
+      y[out] = sum / divisorOf(numbers, window);
     });
   },
 });
@@ -318,7 +297,9 @@ export const avg_pool2d_f32_gradient = defineKernel({
   reference: (round: Round, gradY: Floats, gradX: Floats, ...numbers: AverageNumbers) => {
     const [planes, h, w] = numbers;
     gradX.fill(0, 0, planes * h * w);
-    eachWindow(numbers, (plane, out, window) => spread(round, gradX, plane * h * w, w, gradY[out]!, window));
+    eachWindow(numbers, (plane, out, window) => {
+      spread(round, gradX, plane * h * w, w, round(gradY[out]! / divisorOf(numbers, window)), window);
+    });
   },
 });
 
@@ -348,11 +329,12 @@ export const adaptive_avg_pool2d_f32 = defineKernel({
     edges: 'An empty plane gives NaN (0 / 0).',
   },
   reference: (round: Round, x: Floats, y: Floats, planes: number, h: number, w: number, ho: number, wo: number) => {
-    eachAdaptiveWindow([planes, h, w, ho, wo], (plane, out, { firstRow, endRow, firstColumn, endColumn, divisor }) => {
+    eachAdaptiveWindow([planes, h, w, ho, wo], (plane, out, window) => {
+      const { firstRow, endRow, firstColumn, endColumn } = window;
       let sum = 0;
       for (let row = firstRow; row < endRow; row++)
         sum = round(sum + sumRow(round, x, (plane * h + row) * w + firstColumn, endColumn - firstColumn));
-      y[out] = sum / divisor;
+      y[out] = sum / areaOf(window);
     });
   },
 });
@@ -385,8 +367,8 @@ export const adaptive_avg_pool2d_f32_gradient = defineKernel({
     wo: number,
   ) => {
     gradX.fill(0, 0, planes * h * w);
-    eachAdaptiveWindow([planes, h, w, ho, wo], (plane, out, window) =>
-      spread(round, gradX, plane * h * w, w, gradY[out]!, window),
-    );
+    eachAdaptiveWindow([planes, h, w, ho, wo], (plane, out, window) => {
+      spread(round, gradX, plane * h * w, w, round(gradY[out]! / areaOf(window)), window);
+    });
   },
 });
