@@ -174,11 +174,11 @@ function blocks(
       const aPanel = packA ? <usize>steps << 4 : 4 * aRow;
       for (let left = firstColumn; left < endColumn; left += panel) {
         const width = min(panel, endColumn - left);
-        let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep, bPanels: usize = 32;
+        let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep, bNext: usize = 32;
         if (packed) {
           bFirst = packedPanel(packed, n, from, left, steps);
           bBytes = 32;
-          bPanels = <usize>steps << 5;
+          bNext = <usize>steps << 5;
         } else if (!directB || width < panel) {
           bBytes = <usize>panel << 2;
           packTwoPanels(bFirst, bColumn, bStep, width, steps, bPanel, bPanel + 32, bBytes);
@@ -186,7 +186,7 @@ function blocks(
         }
         const at = c + <usize>top * cRow + <usize>left * cColumn;
         tiles(
-          height, width, steps, aFirst, rowBytes, stepBytes, aPanel, bFirst, bBytes, bPanels, mode, alpha, factor, at, cRow, cColumn, spare,
+          height, width, steps, aFirst, rowBytes, stepBytes, aPanel, bFirst, bBytes, bNext, mode, alpha, factor, at, cRow, cColumn, spare,
         );
         if (ending && from + steps == k) {
           if (cColumn == 4) finish(ending, top, left, height, width, at, cRow);
@@ -199,16 +199,16 @@ function blocks(
 
 /**
  * `height` rows by `width` columns (at most two panels) of C. Four rows of A, one after the other, are `aRow` apart; the next four begin `aPanel`
- * behind them, and the next eight columns of B `bPanel` behind the first.
+ * behind them, and the next eight columns of B `bNext` behind the first.
  */
 function tiles(
-  height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, aPanel: usize, b: usize, bStep: usize, bPanel: usize,
+  height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, aPanel: usize, b: usize, bStep: usize, bNext: usize,
   mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize, cColumn: usize, spare: usize,
 ): void {
   if (width == 16 && cColumn == 4) {
     for (; height >= MR; height -= MR) {
-      if (bPanel == 32) wideTile(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, bStep, mode, alpha, beta, c, cRow);
-      else wideTileApart(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, b + bPanel, mode, alpha, beta, c, cRow);
+      if (bNext == 32) wideTile(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, bStep, mode, alpha, beta, c, cRow);
+      else wideTileApart(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, b + bNext, mode, alpha, beta, c, cRow);
       a += aPanel;
       c += 4 * cRow;
     }
@@ -216,7 +216,7 @@ function tiles(
   }
   for (; width > 0; width -= NR) {
     eightColumns(height, min(NR, width), steps, a, aRow, aStep, aPanel, b, bStep, mode, alpha, beta, c, cRow, cColumn, spare);
-    b += bPanel;
+    b += bNext;
     c += 8 * cColumn;
   }
 }
