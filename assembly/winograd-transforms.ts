@@ -2,7 +2,8 @@
 // channels (what is missing of four repeats the last one). A tile has m + 2 rows and columns of the image, or m of results; each dimension is transformed by
 // itself, columns first: those of a whole row of tiles at once, where lanes are neighbouring columns, into a strip of m + 2 rows for each channel.
 import { copyRow } from './image';
-import { KC } from './tile';
+import { packedPanel } from './packing';
+import { KC, NR } from './tile';
 import { loadSome, storeSome } from './vector';
 
 /** Bytes of working memory that the transforms take. */
@@ -191,12 +192,12 @@ function storeTransposed(r0: v128, r1: v128, r2: v128, r3: v128, to: usize, step
 export function transformFilters(
   m: i32, weight: usize, rows: i32, channels: i32, rowStep: i32, channelStep: i32, mirrored: bool, to: usize, element: usize, work: usize,
 ): void {
-  const rowBytes = <usize>rowStep << 2, columns = (rows + 7) & ~7;
-  for (let left = 0; left < rows; left += 8) {
+  const rowBytes = <usize>rowStep << 2;
+  for (let left = 0; left < rows; left += NR) {
     for (let channel = 0; channel < channels; channel++) {
       const from = channel & -KC, steps = min(KC, channels - from);
-      let at = to + (<usize>(from * columns + left * steps + 8 * (channel - from)) << 2);
-      for (let row = left; row < min(rows, left + 8); row += 4) {
+      let at = packedPanel(to, rows, from, left, steps) + (<usize>(channel - from) << 5);
+      for (let row = left; row < min(rows, left + NR); row += 4) {
         const filter = weight + <usize>row * rowBytes + (<usize>(channel * channelStep) << 2);
         gatherFilters(filter, rowBytes, rows - row - 1, mirrored, work);
         if (m == 2) filters(2, work, at, element);

@@ -15,6 +15,7 @@ import {
   scratch,
   size,
 } from './define.ts';
+import { packedLength } from './gemm.ts';
 import { productScratch } from './product.ts';
 
 type Floats = Float32Array | Float64Array;
@@ -67,9 +68,6 @@ const gradientTiles = 64;
 /** The same for the other two, where no result depends on it. */
 const blockTiles = (m: number): number => (m === 2 ? 64 : 32);
 
-/** Columns of a packed matrix. */
-const panels = (count: number): number => 8 * Math.ceil(count / 8);
-
 /** Rows of tiles in a block. */
 const rowsOfBlock = (tiles: number, across: number): number => Math.max(1, Math.floor(tiles / across));
 
@@ -104,7 +102,7 @@ function outputPlane({ h, w, paddingH, paddingW }: WinogradSizes): [number, numb
 function forwardScratch(values: Sizes): number {
   const s = sizesOf(values);
   const [c, o] = [quads(s.c), quads(s.o)];
-  return scratchBytes(s.tile, blockTiles(s.tile), outputPlane(s)[1], s.c * panels(s.o), c + o, 1, (tiles) =>
+  return scratchBytes(s.tile, blockTiles(s.tile), outputPlane(s)[1], packedLength(s.o, s.c), c + o, 1, (tiles) =>
     productScratch(tiles, s.o, s.c),
   );
 }
@@ -112,7 +110,7 @@ function forwardScratch(values: Sizes): number {
 function dataScratch(values: Sizes): number {
   const s = sizesOf(values);
   const [c, o] = [quads(s.c), quads(s.o)];
-  return scratchBytes(s.tile, blockTiles(s.tile), s.w, s.o * panels(s.c), c + o, 1, (tiles) =>
+  return scratchBytes(s.tile, blockTiles(s.tile), s.w, packedLength(s.c, s.o), c + o, 1, (tiles) =>
     productScratch(tiles, s.c, s.o),
   );
 }

@@ -335,8 +335,8 @@ export const kernelMutants = [
   kernel(
     'Winograd: a column panel of filters stands in the place of the one before',
     'winograd-transforms',
-    'left * steps + 8',
-    '(left & ~8) * steps + 8',
+    'packedPanel(to, rows, from, left, steps)',
+    'packedPanel(to, rows, from, left & ~8, steps)',
     '^winograd',
   ),
   kernel(
