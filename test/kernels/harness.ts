@@ -33,8 +33,11 @@ export interface KernelSamples {
 
 /** Bytes of guard on each side of a buffer: more than one iteration of any kernel. */
 const guardBytes = 256;
-/** A NaN as f32, negative as i32, odd as u8. */
-const guardByte = 0xff;
+/**
+ * The byte of a guard at an address: four of a NaN, and four of 0.0115, as f32. NaN shows in what was computed from it, but hides where a kernel wrote what it had computed from a NaN;
+ * as i32 one is negative.
+ */
+const guardByte = (address: number): number => (address & 4 ? 0x3c : 0xff);
 
 /** A buffer of the parameter's type in WebAssembly memory, at `offset` bytes from a 64-byte boundary, with guards. */
 class GuardedBuffer {
@@ -48,7 +51,8 @@ class GuardedBuffer {
     this.#total = guardBytes + offset + this.#bytes + guardBytes;
     this.#block = allocate(this.#total);
     this.pointer = this.#block + guardBytes + offset;
-    u8(this.#block, this.#total).fill(guardByte);
+    const all = u8(this.#block, this.#total);
+    for (let index = 0; index < this.#total; index++) all[index] = guardByte(this.#block + index);
     u8(this.pointer, this.#bytes).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   }
 
@@ -60,7 +64,8 @@ class GuardedBuffer {
   guardsIntact(): boolean {
     const start = this.pointer - this.#block;
     const all = u8(this.#block, this.#total);
-    return all.every((byte, index) => (index >= start && index < start + this.#bytes) || byte === guardByte);
+    const isOutside = (index: number) => index < start || index >= start + this.#bytes;
+    return all.every((byte, index) => !isOutside(index) || byte === guardByte(this.#block + index));
   }
 
   free(): void {
