@@ -1,16 +1,14 @@
 // Convolution with its filters spread out: as many packed patches as the second cache holds, and four filters at a time in the first (spread.ts).
 import { packPatches } from './image';
 import { acrossPanels, NC, SPREAD_COLUMNS, spreadRows } from './spread';
-import { KC, MR, NR, SPREAD_STEP, STORE, UPDATE } from './tile';
+import { SPREAD_STEP } from './spread-tile';
+import { KC, MR, NR, STORE, UPDATE } from './tile';
 import { wideTiles } from './wide-tile';
 
-/**
- * Up to this many rows of a result (channels), patches are read in place where they can be: at 6 rows that is 20 to 45 % faster, at 16 about
- * even on Node 20 and 8 % faster on Node 24.
- */
+/** Up to this many rows of a result (channels), patches are read in place where they can be: at 8 rows that is 10 % faster, at 12 7 to 14 % slower (Zen 3). */
 // @ts-ignore: decorator
 @inline
-export const DIRECT_ROWS: i32 = 16;
+export const DIRECT_ROWS: i32 = 11;
 
 /** Whether there are patches to pack, and enough positions to pay for spreading. */
 // @ts-ignore: decorator

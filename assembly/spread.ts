@@ -1,20 +1,21 @@
 // Products with A spread out: four rows of a block of A become a panel in the first cache, each element repeated over a vector, and panels of B stream past
-// it from the second. A step of the tile then takes 27 instructions instead of 31, which is what
-// counts where 16 of them go through four ports in four cycles (AMD Zen 4; docs/performance.md). Spreading costs four stores a step, which enough
+// it from the second. A step of the tile (spread-tile.ts) then takes 24 instructions instead of 31, which is what counts where 16 of them go through four ports in
+// four cycles (AMD's Zen 3 and 4; docs/performance.md). Spreading costs four stores a step, which enough
 // columns must pay for. The sums are those of product.ts, in the same order.
 import { finish } from './ending';
 import { packedPanel, packTwoPanels } from './packing';
-import { anySpreadTile, KC, MR, NR, SPREAD_STEP, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
+import { anySpreadTile, SPREAD_STEP } from './spread-tile';
+import { KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 
 /** Columns of a block of B: KC x 512 floats are half a megabyte of second cache. */
 // @ts-ignore: decorator
 @inline
 export const NC: i32 = 512;
 
-/** From this many columns on, spreading pays: at 64 it is even (64 x 64 x 64 is 3 % slower). */
+/** From this many columns on, spreading pays: 8 % at 64 x 64 x 64, nothing at 48 columns, -12 % at 16 (Zen 3). */
 // @ts-ignore: decorator
 @inline
-export const SPREAD_COLUMNS: i32 = 80;
+export const SPREAD_COLUMNS: i32 = 64;
 
 /** Spreads `rows` (1 to 4) rows of `steps` elements, `row` and `step` bytes apart; rows that are missing repeat the last. */
 export function spreadRows(from: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {

@@ -18,11 +18,6 @@ export const NR: i32 = 8;
 @inline
 export const KC: i32 = 256;
 
-/** Bytes of a step of four rows that are spread out: each element repeated over a vector. */
-// @ts-ignore: decorator
-@inline
-export const SPREAD_STEP: usize = 64;
-
 /** Bytes of a tile on its own. */
 // @ts-ignore: decorator
 @inline
@@ -64,53 +59,13 @@ function updateRow(c: usize, low: v128, high: v128, alpha: v128, beta: v128): vo
   v128.store(c, f32x4.add(f32x4.mul(beta, oldHigh), f32x4.mul(alpha, high)), 16);
 }
 
-/**
- * Four rows of sums over `runs` runs of `steps` steps, both at least 1, merged into C, whose rows are `cRow` apart; `initial` points to a float
- * per row. Element (row r, step s) of A is the float at `a<r>`, which moves by `aStep` each step and by `aJump` more after each run. A step of B
- * is the eight floats at `b`, which moves by `bStep`; or, if `tapped`, four at `b` and four at `other`, both plus an offset that is read from
- * the list at `bStep`. If `spread`, a step of A is four vectors at `a0`, each an element repeated (spread.ts): then a step needs no arithmetic on
- * addresses but one addition, where a splatting load takes one for each row (V8 folds no offset into it). All strides are in bytes.
- */
+/** Four rows of eight sums into C. */
 // @ts-ignore: decorator
 @inline
-function fourRows(
-  tapped: bool, spread: bool, runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize,
-  b: usize, other: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+export function mergeTile(
+  mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+  c00: v128, c01: v128, c10: v128, c11: v128, c20: v128, c21: v128, c30: v128, c31: v128,
 ): void {
-  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
-  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
-  let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
-  let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
-  do {
-    let left = steps;
-    do {
-      const at = tapped ? load<usize>(bStep) : 0;
-      const b0 = v128.load(b + at), b1 = tapped ? v128.load(other + at) : v128.load(b, 16);
-      if (tapped) bStep += 4;
-      else b += bStep;
-      let x = spread ? v128.load(a0) : v128.load32_splat(a0);
-      if (!spread) a0 += aStep;
-      c00 = multiplyAdd(c00, x, b0);
-      c01 = multiplyAdd(c01, x, b1);
-      x = spread ? v128.load(a0, 16) : v128.load32_splat(a1);
-      if (!spread) a1 += aStep;
-      c10 = multiplyAdd(c10, x, b0);
-      c11 = multiplyAdd(c11, x, b1);
-      x = spread ? v128.load(a0, 32) : v128.load32_splat(a2);
-      if (!spread) a2 += aStep;
-      c20 = multiplyAdd(c20, x, b0);
-      c21 = multiplyAdd(c21, x, b1);
-      x = spread ? v128.load(a0, 48) : v128.load32_splat(a3);
-      if (spread) a0 += SPREAD_STEP;
-      else a3 += aStep;
-      c30 = multiplyAdd(c30, x, b0);
-      c31 = multiplyAdd(c31, x, b1);
-    } while (--left);
-    a0 += aJump;
-    a1 += aJump;
-    a2 += aJump;
-    a3 += aJump;
-  } while (--runs);
   const factor = f32x4.splat(alpha);
   if (mode == STORE) {
     storeRow(c, initial, c00, c01, factor);
@@ -126,32 +81,60 @@ function fourRows(
   }
 }
 
+/**
+ * Four rows of sums over `runs` runs of `steps` steps, both at least 1, merged into C, whose rows are `cRow` apart; `initial` points to a float
+ * per row. Element (row r, step s) of A is the float at `a<r>`, which moves by `aStep` each step and by `aJump` more after each run. A step of B
+ * is the eight floats at `b`, which moves by `bStep`; or, if `tapped`, four at `b` and four at `other`, both plus an offset that is read from
+ * the list at `bStep`. All strides are in bytes.
+ */
+// @ts-ignore: decorator
+@inline
+function fourRows(
+  tapped: bool, runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize,
+  b: usize, other: usize, bStep: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
+  let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
+  do {
+    let left = steps;
+    do {
+      const at = tapped ? load<usize>(bStep) : 0;
+      const b0 = v128.load(b + at), b1 = tapped ? v128.load(other + at) : v128.load(b, 16);
+      if (tapped) bStep += 4;
+      else b += bStep;
+      let x = v128.load32_splat(a0);
+      a0 += aStep;
+      c00 = multiplyAdd(c00, x, b0);
+      c01 = multiplyAdd(c01, x, b1);
+      x = v128.load32_splat(a1);
+      a1 += aStep;
+      c10 = multiplyAdd(c10, x, b0);
+      c11 = multiplyAdd(c11, x, b1);
+      x = v128.load32_splat(a2);
+      a2 += aStep;
+      c20 = multiplyAdd(c20, x, b0);
+      c21 = multiplyAdd(c21, x, b1);
+      x = v128.load32_splat(a3);
+      a3 += aStep;
+      c30 = multiplyAdd(c30, x, b0);
+      c31 = multiplyAdd(c31, x, b1);
+    } while (--left);
+    a0 += aJump;
+    a1 += aJump;
+    a2 += aJump;
+    a3 += aJump;
+  } while (--runs);
+  mergeTile(mode, alpha, beta, initial, c, cRow, c00, c01, c10, c11, c20, c21, c30, c31);
+}
+
 /** One full tile (see `fourRows`). */
 export function tile(
   runs: i32, steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, aJump: usize, b: usize, bStep: usize,
   mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
 ): void {
-  fourRows(false, false, runs, steps, a0, a1, a2, a3, aStep, aJump, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
-}
-
-/** One full tile whose rows of A are a panel of spread.ts, and whose steps of B lie side by side. */
-function spreadTile(
-  steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
-): void {
-  fourRows(false, true, 1, steps, a, 0, 0, 0, 0, 0, b, 0, 32, mode, alpha, beta, initial, c, cRow);
-}
-
-/** `spreadTile`, cut to `rows` of 4 and `columns` of 8; what is cut off is computed, goes to `spare`, and stays there. */
-export function anySpreadTile(
-  rows: i32, columns: i32, steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
-  spare: usize,
-): void {
-  if (rows == MR && columns == NR) {
-    spreadTile(steps, a, b, mode, alpha, beta, initial, c, cRow);
-  } else {
-    spreadTile(steps, a, b, STORE, 1, 0, zeros, spare, 32);
-    mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
-  }
+  fourRows(false, runs, steps, a0, a1, a2, a3, aStep, aJump, b, 0, bStep, mode, alpha, beta, initial, c, cRow);
 }
 
 /** One full tile whose B is read in place, through a list of offsets. */
@@ -159,7 +142,7 @@ function tapTile(
   steps: i32, a0: usize, a1: usize, a2: usize, a3: usize, aStep: usize, b: usize, other: usize, taps: usize,
   mode: i32, initial: usize, c: usize, cRow: usize,
 ): void {
-  fourRows(true, false, 1, steps, a0, a1, a2, a3, aStep, 0, b, other, taps, mode, 1, 1, initial, c, cRow);
+  fourRows(true, 1, steps, a0, a1, a2, a3, aStep, 0, b, other, taps, mode, 1, 1, initial, c, cRow);
 }
 
 /** Two rows, for what is left of C at the bottom: see `fourRows`. */
@@ -302,7 +285,7 @@ export function mergeOne(mode: i32, alpha: f32, beta: f32, initial: usize, c: us
   store<f32>(c, start + alpha * load<f32>(sum));
 }
 
-function mergeRows(rows: i32, columns: i32, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, spare: usize): void {
+export function mergeRows(rows: i32, columns: i32, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, spare: usize): void {
   const factor = f32x4.splat(alpha), old = f32x4.splat(beta);
   for (let r = 0; r < rows; r++) {
     let j = 0;

@@ -76,7 +76,7 @@ const tileBytes = 128;
 
 /** Packed patches for `rows` channels: one panel, or a panel of spread-out filters and up to 512 positions. */
 function panelBytes(rows: number, positions: number): number {
-  if (rows <= 16 || positions < 80) return 32 * blockLength;
+  if (rows < 12 || positions < 64) return 32 * blockLength;
   return 64 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
 }
 

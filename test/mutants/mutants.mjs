@@ -207,6 +207,20 @@ export const kernelMutants = [
     '^gemm_f32 equals',
   ),
   kernel(
+    'steps: with A spread out, the third step of four reads the columns of the second',
+    'spread-tile',
+    'b0 = v128.load(b, 64);',
+    'b0 = v128.load(b, 32);',
+    '^gemm_f32 equals',
+  ),
+  kernel(
+    'steps: with A spread out, a block that ends with the third step of four goes on',
+    'spread-tile',
+    'if (steps == 3) break;',
+    '',
+    '^gemm_f32 equals',
+  ),
+  kernel(
     'tail: with A spread out, rows that are not there are written',
     'spread',
     'min(MR, endRow - row)',

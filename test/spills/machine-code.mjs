@@ -63,6 +63,7 @@ function describe(body) {
     loads: count(/^v(movdqu|movups|movss|broadcastss|movd) [xy]mm\d+,\[(?!rbp)/),
     vectorSpills: count(/[xy]mm.*\[rbp|\[rbp.*[xy]mm/),
     scalarSpills: count(/^(?!.*[xy]mm).*\[rbp/),
+    shuffles: count(/^v(shufps|perm|palignr|punpck|unpck|pshuf|insertps|blend)/),
     moves: count(/^v(movaps|movdqa|movdqu|movups) [xy]mm\d+,[xy]mm\d+/),
     isWide: body.some(({ text }) => /ymm/.test(text)),
   };

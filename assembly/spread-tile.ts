@@ -1,0 +1,117 @@
+// The tile of products whose rows of A are spread out (spread.ts): a step of A is four vectors, each an element repeated. All loads of four steps fold
+// their offsets, so there is no arithmetic on addresses but two additions in four steps (V8 folds none into `v128.load32_splat`: tile.ts adds to a pointer
+// for each row and step).
+import { MR, mergeRows, mergeTile, NR, STORE, zeros } from './tile';
+import { addFirst, addSecond } from './vector';
+
+/** Bytes of a step of four rows that are spread out. */
+// @ts-ignore: decorator
+@inline
+export const SPREAD_STEP: usize = 64;
+
+/**
+ * One full tile: `steps` (at least 1) steps of a spread panel at `a` by a panel of eight columns at `b`, merged into C as in tile.ts. Four steps a turn; the ways
+ * out between them also keep the compiler of Node 20 from loading all four steps first, for which there are not enough registers.
+ */
+function spreadTile(
+  steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
+  let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
+  for (;;) {
+    let b0 = v128.load(b), b1 = v128.load(b, 16);
+    let x = v128.load(a);
+    let low = f32x4.mul(x, b0);
+    c01 = addSecond(c01, x, b1, low);
+    c00 = addFirst(c00, x, b0, low);
+    x = v128.load(a, 16);
+    low = f32x4.mul(x, b0);
+    c11 = addSecond(c11, x, b1, low);
+    c10 = addFirst(c10, x, b0, low);
+    x = v128.load(a, 32);
+    low = f32x4.mul(x, b0);
+    c21 = addSecond(c21, x, b1, low);
+    c20 = addFirst(c20, x, b0, low);
+    x = v128.load(a, 48);
+    low = f32x4.mul(x, b0);
+    c31 = addSecond(c31, x, b1, low);
+    c30 = addFirst(c30, x, b0, low);
+    if (steps == 1) break;
+    b0 = v128.load(b, 32);
+    b1 = v128.load(b, 48);
+    x = v128.load(a, 64);
+    low = f32x4.mul(x, b0);
+    c01 = addSecond(c01, x, b1, low);
+    c00 = addFirst(c00, x, b0, low);
+    x = v128.load(a, 80);
+    low = f32x4.mul(x, b0);
+    c11 = addSecond(c11, x, b1, low);
+    c10 = addFirst(c10, x, b0, low);
+    x = v128.load(a, 96);
+    low = f32x4.mul(x, b0);
+    c21 = addSecond(c21, x, b1, low);
+    c20 = addFirst(c20, x, b0, low);
+    x = v128.load(a, 112);
+    low = f32x4.mul(x, b0);
+    c31 = addSecond(c31, x, b1, low);
+    c30 = addFirst(c30, x, b0, low);
+    if (steps == 2) break;
+    b0 = v128.load(b, 64);
+    b1 = v128.load(b, 80);
+    x = v128.load(a, 128);
+    low = f32x4.mul(x, b0);
+    c01 = addSecond(c01, x, b1, low);
+    c00 = addFirst(c00, x, b0, low);
+    x = v128.load(a, 144);
+    low = f32x4.mul(x, b0);
+    c11 = addSecond(c11, x, b1, low);
+    c10 = addFirst(c10, x, b0, low);
+    x = v128.load(a, 160);
+    low = f32x4.mul(x, b0);
+    c21 = addSecond(c21, x, b1, low);
+    c20 = addFirst(c20, x, b0, low);
+    x = v128.load(a, 176);
+    low = f32x4.mul(x, b0);
+    c31 = addSecond(c31, x, b1, low);
+    c30 = addFirst(c30, x, b0, low);
+    if (steps == 3) break;
+    b0 = v128.load(b, 96);
+    b1 = v128.load(b, 112);
+    x = v128.load(a, 192);
+    low = f32x4.mul(x, b0);
+    c01 = addSecond(c01, x, b1, low);
+    c00 = addFirst(c00, x, b0, low);
+    x = v128.load(a, 208);
+    low = f32x4.mul(x, b0);
+    c11 = addSecond(c11, x, b1, low);
+    c10 = addFirst(c10, x, b0, low);
+    x = v128.load(a, 224);
+    low = f32x4.mul(x, b0);
+    c21 = addSecond(c21, x, b1, low);
+    c20 = addFirst(c20, x, b0, low);
+    x = v128.load(a, 240);
+    low = f32x4.mul(x, b0);
+    c31 = addSecond(c31, x, b1, low);
+    c30 = addFirst(c30, x, b0, low);
+    b += 128;
+    a += 4 * SPREAD_STEP;
+    steps -= 4;
+    if (!steps) break;
+  }
+  mergeTile(mode, alpha, beta, initial, c, cRow, c00, c01, c10, c11, c20, c21, c30, c31);
+}
+
+/** `spreadTile`, cut to `rows` of 4 and `columns` of 8; what is cut off is computed, goes to `spare`, and stays there. */
+export function anySpreadTile(
+  rows: i32, columns: i32, steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize,
+  spare: usize,
+): void {
+  if (rows == MR && columns == NR) {
+    spreadTile(steps, a, b, mode, alpha, beta, initial, c, cRow);
+  } else {
+    spreadTile(steps, a, b, STORE, 1, 0, zeros, spare, 32);
+    mergeRows(rows, columns, mode, alpha, beta, initial, c, cRow, spare);
+  }
+}
