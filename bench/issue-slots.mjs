@@ -14,6 +14,18 @@ const sum = 'vaddps xmm{c},xmm15,xmm15';
 const shuffle = 'vshufps xmm{a},xmm15,xmm15,0x88';
 const address = 'lea r8d,[r9+4]';
 const chain = ['vmulps xmm{a},xmm15,xmm{a}', 'vaddps xmm{a},xmm15,xmm{a}'];
+/** A step of the tile of assembly/spread-tile.ts. */
+const tileStep = [
+  'vmovdqu xmm8,[rdi+{at}+512]',
+  'vmovdqu xmm9,[rdi+{at}+528]',
+  ...[0, 1, 2, 3].flatMap((r) => [
+    `vmovdqu xmm10,[rdi+{at}+${16 * r}]`,
+    'vmulps xmm11,xmm10,xmm8',
+    'vmulps xmm10,xmm10,xmm9',
+    `vaddps xmm${2 * r},xmm${2 * r},xmm11`,
+    `vaddps xmm${2 * r + 1},xmm${2 * r + 1},xmm10`,
+  ]),
+];
 const groups = {
   load: [load],
   store: ['vmovdqu [rdi+{at}],xmm15'],
@@ -26,6 +38,7 @@ const groups = {
   'load, product, sum, address': [load, product, sum, address],
   'load, product, sum, 2 addresses': [load, product, sum, address, 'lea r10d,[r9+8]'],
   'product, sum, shuffle': [product, sum, shuffle],
+  '6 loads, 4 x (2 products > 2 sums)': tileStep,
   // What a row of the source costs a depthwise convolution with stride 2.
   '3 loads, 3 shuffles, 3 products, 3 sums': [load, load, load, ...[0, 1, 2].flatMap(() => [shuffle, product, sum])],
 };
