@@ -1,8 +1,10 @@
-// Convolution with its filters spread out: as many packed patches as the second cache holds, and four filters at a time in the first (spread.ts).
+// Convolution with its filters spread out: as many packed patches as the second cache holds, and four filters at a time in the first (spread.ts). And the filter
+// gradient, whose rows are taps of the image.
 import { packPatches } from './image';
-import { acrossPanels, NC, SPREAD_COLUMNS, spreadRows } from './spread';
+import { packTransposed } from './packing';
+import { acrossPanels, NC, SPREAD_COLUMNS, spreadFour, spreadRows } from './spread';
 import { SPREAD_STEP } from './spread-tile';
-import { KC, MR, NR, STORE, UPDATE } from './tile';
+import { KC, MR, NR, STORE, UPDATE, zeros } from './tile';
 import { wideTiles } from './wide-tile';
 
 /** Up to this many rows of a result (channels), patches are read in place where they can be: at 8 rows that is 10 % faster, at 12 7 to 14 % slower (Zen 3). */
@@ -57,6 +59,62 @@ export function spreadPositions(
       filter += quad;
       start += initialQuad;
       result += 4 * toRow;
+    }
+  }
+}
+
+/** Whether so many channels of a gradient, in rows of `wo`, pay for spreading taps. */
+// @ts-ignore: decorator
+@inline
+function paysSpreadingTaps(channels: i32, wo: i32): bool {
+  return channels >= SPREAD_COLUMNS && wo <= KC;
+}
+
+/** Whether the taps of a filter gradient are spread out. */
+// @ts-ignore: decorator
+@inline
+export function spreadsTaps(channels: i32, wo: i32): bool {
+  return paysSpreadingTaps(channels, wo) && !wideTiles();
+}
+
+/** Bytes for a packed gradient of ho x wo: eight channels, or a spread panel of taps and a block of all channels. As kernels/conv-sizes.ts has it. */
+// @ts-ignore: decorator
+@inline
+export function gradientBytes(channels: i32, ho: i32, wo: i32): usize {
+  const eight = <usize>(ho * wo) << 5;
+  return paysSpreadingTaps(channels, wo) ? max(eight, <usize>KC * SPREAD_STEP + <usize>((channels + NR - 1) / NR * KC) * 32) : eight;
+}
+
+/** `filterGroup` of conv.ts, which names the parameters, with taps spread out. */
+export function spreadFilterGroup(
+  patches: usize, gradY: usize, sums: usize, sumRow: usize, taps: usize, tapPanels: i32, firstPanel: i32, endPanel: i32, o: i32, ho: i32, wo: i32,
+  rowBytes: usize, panel: usize,
+): void {
+  const plane = <usize>(ho * wo) << 2, blockRows = KC / wo, block = panel + <usize>KC * SPREAD_STEP, first = NR * firstPanel;
+  gradY += <usize>first * plane;
+  for (let row = 0; row < ho; row += blockRows) {
+    const runs = min(blockRows, ho - row), steps = runs * wo;
+    let gradient = gradY + (<usize>(row * wo) << 2), to = block;
+    for (let left = min(o, NR * endPanel) - first; left > 0; left -= NR) {
+      packTransposed(gradient, plane, left, steps, to, 32);
+      if (left > 4) packTransposed(gradient + 4 * plane, plane, left - 4, steps, to + 16, 32);
+      gradient += <usize>NR * plane;
+      to += <usize>steps << 5;
+    }
+    let sum = sums + (<usize>first << 2);
+    for (let t = 0; t < tapPanels; t++) {
+      const four = taps + (<usize>t << 4);
+      let origin = patches + <usize>row * rowBytes, spread = panel;
+      for (let run = 0; run < runs; run++) {
+        spreadFour(
+          origin + load<usize>(four), origin + load<usize>(four, 4), origin + load<usize>(four, 8), origin + load<usize>(four, 12), 4, wo, spread,
+        );
+        origin += rowBytes;
+        spread += <usize>wo * SPREAD_STEP;
+      }
+      // Whole tiles: the rows of sums have room for the last one.
+      acrossPanels(MR, NR * (endPanel - firstPanel), steps, panel, block, UPDATE, 1, 1, zeros, sum, sumRow, panel);
+      sum += <usize>MR * sumRow;
     }
   }
 }

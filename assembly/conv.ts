@@ -12,7 +12,7 @@ import { ENDING_BYTES, finishLike, writeLikeEnding } from './ending';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { NOTHING, product } from './product';
 import { dealImages, shareEnd, shares, shareStart } from './shares';
-import { DIRECT_ROWS, panelBytes, spreadPositions, spreadsFilters } from './conv-spread';
+import { DIRECT_ROWS, gradientBytes, panelBytes, spreadFilterGroup, spreadPositions, spreadsFilters, spreadsTaps } from './conv-spread';
 import { NC } from './spread';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
@@ -406,9 +406,11 @@ export function conv2d_f32_backward_filter(
   }
   const plain = isPlain(strideW, paddingH, paddingW);
   const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
-  const tapPanels = (k + MR - 1) / MR, outPanels = (columnsEach + NR - 1) / NR, groupSums = <usize>(tapPanels * outPanels) * TILE_BYTES;
+  const tapPanels = (k + MR - 1) / MR, outPanels = (columnsEach + NR - 1) / NR;
+  // A row of sums for each tap, with room for whole panels of channels.
+  const sumRow = <usize>outPanels * 32, groupSums = <usize>(tapPanels * MR) * sumRow;
   const taps = scratch, sums = taps + floats(k + MR), columns = sums + <usize>groups * groupSums;
-  const padded = columns + <usize>positions * 32;
+  const padded = columns + gradientBytes(columnsEach, ho, wo);
   listTaps(taps, each, kh, kw, rows, pitch, strideW, dilationH, dilationW);
   // The last panel's missing taps repeat the last tap; their sums are thrown away.
   for (let t = k; t < tapPanels * MR; t++) store<i32>(taps + (<usize>t << 2), load<i32>(taps + (<usize>(k - 1) << 2)));
@@ -423,7 +425,8 @@ export function conv2d_f32_backward_filter(
     let patches = plain ? x : padded, sum = sums;
     for (let group = 0; group < groups; group++) {
       const first = max(0, firstPanel - group * outPanels), end = min(outPanels, endPanel - group * outPanels);
-      filterGroup(patches, gradY, sum, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
+      if (spreadsTaps(columnsEach, wo)) spreadFilterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
+      else filterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
       patches += <usize>(each * rows * pitch) << 2;
       gradY += <usize>(columnsEach * positions) << 2;
       sum += groupSums;
@@ -437,21 +440,22 @@ export function conv2d_f32_backward_filter(
         gradWeight += <usize>k << 2;
         continue;
       }
-      const panel = sums + <usize>(number * tapPanels) * TILE_BYTES + (<usize>(left % NR) << 2);
+      let sum = sums + <usize>group * groupSums + (<usize>left << 2);
       for (let t = 0; t < k; t++) {
-        store<f32>(gradWeight, load<f32>(panel + (<usize>t << 5)));
+        store<f32>(gradWeight, load<f32>(sum));
+        sum += sumRow;
         gradWeight += 4;
       }
     }
   }
 }
 
-/** One image and group: adds the block sums of some panels of the `o` channels to the running sums. */
+/** One image and group: adds the block sums of some panels of the `o` channels to the running sums, rows of which are taps and `sumRow` apart. */
 function filterGroup(
-  patches: usize, gradY: usize, sum: usize, taps: usize, tapPanels: i32, firstPanel: i32, endPanel: i32, o: i32, ho: i32, wo: i32, rowBytes: usize, columns: usize,
+  patches: usize, gradY: usize, sums: usize, sumRow: usize, taps: usize, tapPanels: i32, firstPanel: i32, endPanel: i32, o: i32, ho: i32, wo: i32,
+  rowBytes: usize, columns: usize,
 ): void {
   const positions = ho * wo, jump = rowBytes - (<usize>wo << 2), blockRows = max(1, KC / wo);
-  sum += <usize>(firstPanel * tapPanels) * TILE_BYTES;
   for (let left = NR * firstPanel; left < min(o, NR * endPanel); left += NR) {
     const gradient = gradY + (<usize>(left * positions) << 2), lanes = o - left;
     packTransposed(gradient, <usize>positions << 2, lanes, positions, columns, 32);
@@ -463,10 +467,9 @@ function filterGroup(
         const four = taps + (<usize>t << 4);
         tile(
           runs, wo, origin + load<usize>(four), origin + load<usize>(four, 4), origin + load<usize>(four, 8),
-          origin + load<usize>(four, 12), 4, jump, column, 32, UPDATE, 1, 1, zeros, sum + <usize>t * TILE_BYTES, 32,
+          origin + load<usize>(four, 12), 4, jump, column, 32, UPDATE, 1, 1, zeros, sums + (<usize>left << 2) + <usize>(t * MR) * sumRow, sumRow,
         );
       }
     }
-    sum += <usize>tapPanels * TILE_BYTES;
   }
 }

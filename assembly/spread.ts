@@ -19,15 +19,19 @@ export const SPREAD_COLUMNS: i32 = 64;
 
 /** Spreads `rows` (1 to 4) rows of `steps` elements, `row` and `step` bytes apart; rows that are missing repeat the last. */
 export function spreadRows(from: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {
-  let r1 = from + (rows > 1 ? row : 0);
-  let r2 = r1 + (rows > 2 ? row : 0);
-  let r3 = r2 + (rows > 3 ? row : 0);
+  const r1 = from + (rows > 1 ? row : 0);
+  const r2 = r1 + (rows > 2 ? row : 0);
+  spreadFour(from, r1, r2, r2 + (rows > 3 ? row : 0), step, steps, to);
+}
+
+/** The same of four rows that lie anywhere. */
+export function spreadFour(r0: usize, r1: usize, r2: usize, r3: usize, step: usize, steps: i32, to: usize): void {
   do {
-    v128.store(to, v128.load32_splat(from));
+    v128.store(to, v128.load32_splat(r0));
     v128.store(to, v128.load32_splat(r1), 16);
     v128.store(to, v128.load32_splat(r2), 32);
     v128.store(to, v128.load32_splat(r3), 48);
-    from += step;
+    r0 += step;
     r1 += step;
     r2 += step;
     r3 += step;

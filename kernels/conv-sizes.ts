@@ -80,6 +80,13 @@ function panelBytes(rows: number, positions: number): number {
   return 64 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
 }
 
+/** A packed gradient: eight channels of a plane, or a panel of spread-out taps and a block of all channels. */
+function gradientBytes(channels: number, ho: number, wo: number): number {
+  const eight = 32 * ho * wo;
+  if (channels < 64 || wo > blockLength) return eight;
+  return Math.max(eight, 64 * blockLength + 32 * blockLength * Math.ceil(channels / 8));
+}
+
 /** One padded image, its rows rounded up to a multiple of the stride. */
 function paddedBytes({ c, h, w, strideW, paddingH, paddingW }: ConvSizes): number {
   return floatBytes(c * (h + 2 * paddingH) * Math.ceil((w + 2 * paddingW) / strideW) * strideW);
@@ -170,5 +177,6 @@ export function filterScratch(values: Sizes): number {
   if (isDepthwise(s) && s.dilationW === 1 && s.kw > 1) return depthwiseFilterBytes(s);
   const taps = (s.c / s.groups) * s.kh * s.kw;
   const sums = s.groups * Math.ceil(taps / 4) * Math.ceil(s.o / s.groups / 8) * tileBytes;
-  return Math.max(floatBytes(taps + 4) + sums + ho * wo * 32 + paddedBytes(s), filterLaneBytes(s));
+  const gradient = gradientBytes(s.o / s.groups, ho, wo);
+  return Math.max(floatBytes(taps + 4) + sums + gradient + paddedBytes(s), filterLaneBytes(s));
 }

@@ -272,8 +272,8 @@ export const kernelMutants = [
   kernel(
     'order: a filter gradient takes rows one by one',
     'conv',
-    'blockRows = max(1, KC / wo);\n  sum +=',
-    'blockRows = 1;\n  sum +=',
+    'blockRows = max(1, KC / wo);',
+    'blockRows = 1;',
     '^conv2d_f32_backward_filter equals',
   ),
   kernel(
@@ -296,6 +296,20 @@ export const kernelMutants = [
     'cut = 2 * wo - paddingW >= w',
     'cut = 2 * wo - paddingW > w',
     '^conv2d_f32_forward ',
+  ),
+  kernel(
+    'order: a filter gradient whose taps are spread out takes rows one by one',
+    'conv-spread',
+    'blockRows = KC / wo',
+    'blockRows = 1',
+    '^conv2d_f32_backward_filter equals',
+  ),
+  kernel(
+    'tail: the last channels of a filter gradient whose taps are spread out are not packed',
+    'conv-spread',
+    'if (left > 4) packTransposed',
+    'if (left > 8) packTransposed',
+    '^conv2d_f32_backward_filter equals',
   ),
   kernel(
     'tail: of planes side by side, the last columns of a row come a column late',

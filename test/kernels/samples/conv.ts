@@ -65,6 +65,10 @@ const grid = [
   call(1, [17, 9, 9], 257, one, one, none),
   call(1, [3, 19, 18], 18, [3, 3], [2, 2], [1, 1]),
   call(2, [36, 9, 10], 40, [3, 2], one, [1, 1], { groups: 2, dilation: [2, 1] }),
+  // Enough channels for the filter gradient's taps to be spread out: cut panels of taps and channels, two blocks of rows, groups, rows of a whole block and longer.
+  call(1, [2, 17, 19], 67, [3, 3], one, [1, 1]),
+  call(2, [2, 9, 20], 142, [3, 3], [2, 2], [1, 1], { groups: 2 }),
+  ...[256, 257].map((w) => call(1, [1, 2, w], 65, [1, 1], one, none)),
   // Batches: images as lanes, whole and cut batches, every cut of channels, one to three blocks of taps, phases, pixels that no tap meets.
   call(8, [1, 12, 13], 6, [5, 5], one, [2, 2]),
   call(11, [6, 14, 14], 16, [5, 5], one, none),
