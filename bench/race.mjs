@@ -43,8 +43,10 @@ function summary(times) {
   return { bestMs: sorted[0], medianMs: sorted[sorted.length >> 1], n: sorted.length };
 }
 
-/** Slices that everybody gets, however long they are: the best of three says little. */
-const leastSlices = 12;
+/**
+ * Slices that everybody gets, however long they are: the best of a few says little where neighbours take a third of the time, and a probe has hundreds of short ones. A slice of a training takes seconds.
+ */
+const leastSlicesOf = (leadMs) => (leadMs < 500 ? 32 : 12);
 /** A runner whose slice is so many times as long as the first one's gets one slice, which is not counted in the seconds: it would take the others' turns. */
 const laggardShares = 8;
 /** One that has used so many times the first one's time waits. */
@@ -65,6 +67,7 @@ export async function race(runners, seconds, sliceMs = 4) {
   for (const runner of runners.slice(1)) repeats.push(await warm(runner, Math.max(sliceMs, leadMs), warmMs));
   const times = runners.map(() => []);
   const spent = runners.map(() => 0);
+  const leastSlices = leastSlicesOf(leadMs);
   const isLaggard = (i) => spent[i] > laggardShares * Math.max(sliceMs, leadMs) * times[i].length;
   let left = 1000 * seconds;
   // Each round starts with another runner, so that nobody always runs behind the same neighbour.
