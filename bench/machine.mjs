@@ -7,8 +7,11 @@ import { fileURLToPath } from 'node:url';
 function commit() {
   const git = (...words) =>
     execFileSync('git', words, { cwd: fileURLToPath(new URL('.', import.meta.url)), encoding: 'utf8' }).trim();
+  // A run's own results and pages are no change of what is measured.
+  const pages = [':(top)', ':(top,exclude)bench/results', ':(top,exclude)docs'];
   try {
-    return `${git('rev-parse', '--short=10', 'HEAD')}${git('status', '--porcelain', '-uno') === '' ? '' : ' and changes'}`;
+    const changes = git('status', '--porcelain', '-uno', '--', ...pages);
+    return `${git('rev-parse', '--short=10', 'HEAD')}${changes === '' ? '' : ' and changes'}`;
   } catch {
     return 'unknown';
   }
