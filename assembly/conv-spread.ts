@@ -90,6 +90,8 @@ export function spreadFilterGroup(
   patches: usize, gradY: usize, sums: usize, sumRow: usize, taps: usize, tapPanels: i32, firstPanel: i32, endPanel: i32, o: i32, ho: i32, wo: i32,
   rowBytes: usize, panel: usize,
 ): void {
+  // Another share's group.
+  if (firstPanel >= endPanel) return;
   const plane = <usize>(ho * wo) << 2, blockRows = KC / wo, block = panel + <usize>KC * SPREAD_STEP, first = NR * firstPanel;
   gradY += <usize>first * plane;
   for (let row = 0; row < ho; row += blockRows) {
