@@ -1,7 +1,7 @@
 // Convolution with its filters spread out: as many packed patches as the second cache holds, and four filters at a time in the first (spread.ts). And the filter
 // gradient, whose rows are taps of the image.
 import { packPatches } from './image';
-import { packTransposed } from './packing';
+import { packColumns } from './packing';
 import { acrossPanels, NC, SPREAD_COLUMNS, spreadFour, spreadRows } from './spread';
 import { SPREAD_STEP } from './spread-tile';
 import { KC, MR, NR, STORE, UPDATE, zeros } from './tile';
@@ -98,8 +98,7 @@ export function spreadFilterGroup(
     const runs = min(blockRows, ho - row), steps = runs * wo;
     let gradient = gradY + (<usize>(row * wo) << 2), to = block;
     for (let left = min(o, NR * endPanel) - first; left > 0; left -= NR) {
-      packTransposed(gradient, plane, left, steps, to, 32);
-      if (left > 4) packTransposed(gradient + 4 * plane, plane, left - 4, steps, to + 16, 32);
+      packColumns(gradient, plane, 4, min(NR, left), steps, to, 32);
       gradient += <usize>NR * plane;
       to += <usize>steps << 5;
     }

@@ -8,9 +8,9 @@ function commit() {
   const git = (...words) =>
     execFileSync('git', words, { cwd: fileURLToPath(new URL('.', import.meta.url)), encoding: 'utf8' }).trim();
   // A run's own results and pages are no change of what is measured.
-  const pages = [':(top)', ':(top,exclude)bench/results', ':(top,exclude)docs'];
+  const measured = [':(top)', ':(top,exclude)bench/results', ':(top,exclude)docs'];
   try {
-    const changes = git('status', '--porcelain', '-uno', '--', ...pages);
+    const changes = git('status', '--porcelain', '-uno', '--', ...measured);
     return `${git('rev-parse', '--short=10', 'HEAD')}${changes === '' ? '' : ' and changes'}`;
   } catch {
     return 'unknown';

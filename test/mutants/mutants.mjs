@@ -307,8 +307,8 @@ export const kernelMutants = [
   kernel(
     'tail: the last channels of a filter gradient whose taps are spread out are not packed',
     'conv-spread',
-    'if (left > 4) packTransposed',
-    'if (left > 8) packTransposed',
+    'min(NR, left), steps',
+    'min(4, left), steps',
     '^conv2d_f32_backward_filter equals',
   ),
   kernel(
