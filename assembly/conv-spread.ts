@@ -2,7 +2,7 @@
 // gradient, whose rows are taps of the image.
 import { packPatches } from './image';
 import { packColumns } from './packing';
-import { acrossPanels, NC, SPREAD_COLUMNS, spreadFour, spreadRows } from './spread';
+import { acrossPanels, NC, SPREAD_COLUMNS, spreadAcross, spreadFour } from './spread';
 import { SPREAD_STEP } from './spread-tile';
 import { KC, MR, NR, STORE, UPDATE, zeros } from './tile';
 import { wideTiles } from './wide-tile';
@@ -54,8 +54,7 @@ export function spreadPositions(
     let filter = a + <usize>from * aStep, start = initial, result = to + (<usize>q << 2);
     for (let row = 0; row < rows; row += MR) {
       const height = min(MR, rows - row);
-      spreadRows(filter, aRow, aStep, height, steps, panel);
-      acrossPanels(height, width, steps, panel, block, mode, 1, 1, start, result, toRow, spare);
+      spreadAcross(height, width, steps, filter, aRow, aStep, panel, block, mode, 1, 1, start, result, toRow, spare);
       filter += quad;
       start += initialQuad;
       result += 4 * toRow;

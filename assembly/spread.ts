@@ -1,10 +1,10 @@
 // Products with A spread out: four rows of a block of A become a panel in the first cache, each element repeated over a vector, and panels of B stream past
 // it from the second. A step of the tile (spread-tile.ts) then takes 24 instructions instead of 31, which is what counts where 16 of them go through four ports in
-// four cycles (AMD's Zen 3 and 4; docs/performance.md). Spreading costs four stores a step, which enough
-// columns must pay for. The sums are those of product.ts, in the same order.
+// four cycles (AMD's Zen 3 and 4; docs/performance.md). Spreading costs four stores a step, which enough columns must pay for; the tile of the first eight
+// makes them on its way. The sums are those of product.ts, in the same order.
 import { finish } from './ending';
 import { packedPanel, packTwoPanels } from './packing';
-import { anySpreadTile, SPREAD_STEP } from './spread-tile';
+import { anySpreadTile, SPREAD_STEP, spreadingTile } from './spread-tile';
 import { KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 
 /** Columns of a block of B: KC x 512 floats are half a megabyte of second cache. */
@@ -60,6 +60,22 @@ export function acrossPanels(
   }
 }
 
+/** `acrossPanels` of rows that are not spread out yet: as in `spreadRows`, and then at `panel`. The first eight columns spread four rows on the way. */
+export function spreadAcross(
+  height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, panel: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize,
+  c: usize, cRow: usize, spare: usize,
+): void {
+  if (height == MR && width >= NR) {
+    spreadingTile(steps, a, aRow, aStep, panel, b, mode, alpha, beta, initial, c, cRow);
+    width -= NR;
+    b += <usize>steps << 5;
+    c += 32;
+  } else {
+    spreadRows(a, aRow, aStep, height, steps, panel);
+  }
+  acrossPanels(height, width, steps, panel, b, mode, alpha, beta, initial, c, cRow, spare);
+}
+
 /** Some rows and columns of C: `blocks` of product.ts, which names the parameters, for a C that is not transposed. */
 export function spreadBlocks(
   firstRow: i32, endRow: i32, firstColumn: i32, endColumn: i32, n: i32, k: i32, alpha: f32, a: usize, aRow: usize, aStep: usize,
@@ -75,9 +91,8 @@ export function spreadBlocks(
       if (!packed) packBlock(b + <usize>left * bColumn + <usize>from * bStep, bColumn, bStep, width, steps, bBlock);
       for (let row = firstRow; row < endRow; row += MR) {
         const height = min(MR, endRow - row);
-        spreadRows(a + <usize>row * aRow + <usize>from * aStep, aRow, aStep, height, steps, aPanel);
-        const at = c + <usize>row * cRow + (<usize>left << 2);
-        acrossPanels(height, width, steps, aPanel, panels, mode, alpha, factor, zeros, at, cRow, spare);
+        const rows = a + <usize>row * aRow + <usize>from * aStep, at = c + <usize>row * cRow + (<usize>left << 2);
+        spreadAcross(height, width, steps, rows, aRow, aStep, aPanel, panels, mode, alpha, factor, zeros, at, cRow, spare);
         if (ending && from + steps == k) finish(ending, row, left, height, width, at, cRow);
       }
     }

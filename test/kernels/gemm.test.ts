@@ -188,8 +188,9 @@ describe('gemm_f32', () => {
 
   it.each([
     // 4 rows x 2 vectors; with A spread out, four steps a turn, and for each row and step a shuffle that moves nothing.
-    ['tile/tile', 1, { load: 2, splat: 4, keepsOrder: 0 }],
-    ['spread-tile/spreadTile', 4, { load: 6, splat: 0, keepsOrder: 4 }],
+    ['tile/tile', 1, { load: 2, splat: 4, store: 0, keepsOrder: 0 }],
+    ['spread-tile/spreadTile', 4, { load: 6, splat: 0, store: 0, keepsOrder: 4 }],
+    ['spread-tile/spreadingTile', 4, { load: 2, splat: 4, store: 4, keepsOrder: 4 }],
   ])('has a %s that is compiled to the vector instructions that it was written with', (name, steps, each) => {
     const text = readFileSync(new URL('../../build/strict.wat', import.meta.url), 'utf8');
     const start = text.indexOf(`(func $assembly/${name} `);
@@ -203,6 +204,7 @@ describe('gemm_f32', () => {
       add: count('f32x4.add') / steps,
       load: (count('v128.load\n') + count('v128.load offset=')) / steps,
       splat: count('v128.load32_splat') / steps,
+      store: count('v128.store') / steps,
       keepsOrder: count('i8x16.shuffle 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\n') / steps,
       shuffle: count('i8x16.shuffle') / steps,
       constants: count('v128.const'),

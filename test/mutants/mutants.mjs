@@ -221,6 +221,20 @@ export const kernelMutants = [
     '^gemm_f32 equals',
   ),
   kernel(
+    'panels: the tile that spreads A leaves out an element of the second step of four',
+    'spread-tile',
+    'if (spreading) v128.store(a, x, 80);',
+    '',
+    '^gemm_f32 equals',
+  ),
+  kernel(
+    'panels: the columns that a tile took while it spread A are counted again',
+    'spread',
+    'width -= NR;\n    b +=',
+    'b +=',
+    '^gemm_f32 equals',
+  ),
+  kernel(
     'tail: with A spread out, rows that are not there are written',
     'spread',
     'min(MR, endRow - row)',

@@ -55,10 +55,13 @@ it.skipIf(!isAsked || !existsSync(node24))('hot loops stay in registers on Node 
   const running = loops.filter((loop) => !onlyWide.includes(shortName(loop)));
   expect(running.filter(({ vectorSpills }) => vectorSpills > 0)).toEqual([]);
   expect(running.filter(({ scalarSpills }) => scalarSpills > mostScalarSpills)).toEqual([]);
-  // Four steps, whose shuffles only keep products and sums in order (assembly/vector.ts).
-  const spread = running.find((loop) => shortName(loop) === 'spread-tile/spreadTile');
-  expect(spread).toMatchObject({ products: 32, sums: 32, shuffles: 0 });
-  expect(spread?.instructions).toBeLessThan(104);
+  // Four steps, whose shuffles only keep products and sums in order (assembly/vector.ts). The second also spreads A: for each step four stores and four addresses.
+  const mostInstructions = { 'spread-tile/spreadTile': 104, 'spread-tile/spreadingTile': 138 };
+  for (const [name, most] of Object.entries(mostInstructions)) {
+    const spread = running.find((loop) => shortName(loop) === name);
+    expect(spread).toMatchObject({ products: 32, sums: 32, shuffles: 0 });
+    expect(spread?.instructions).toBeLessThan(most);
+  }
 });
 
 it.skipIf(!isAsked || !existsSync(node26))(
