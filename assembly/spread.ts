@@ -12,10 +12,10 @@ import { KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 @inline
 export const NC: i32 = 512;
 
-/** From this many columns on, spreading pays: 8 % at 64 x 64 x 64, nothing at 48 columns, -12 % at 16 (Zen 3). */
+/** From this many columns on, spreading pays: 6 to 9 % at 24 columns, 3 to 5 % at 16 on Node 24, nothing there on Node 20, -3 % at 20 (Zen 3). */
 // @ts-ignore: decorator
 @inline
-export const SPREAD_COLUMNS: i32 = 64;
+export const SPREAD_COLUMNS: i32 = 24;
 
 /** Spreads `rows` (1 to 4) rows of `steps` elements, `row` and `step` bytes apart; rows that are missing repeat the last. */
 export function spreadRows(from: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {

@@ -76,14 +76,14 @@ const tileBytes = 128;
 
 /** Packed patches for `rows` channels: one panel, or a panel of spread-out filters and up to 512 positions. */
 function panelBytes(rows: number, positions: number): number {
-  if (rows < 12 || positions < 64) return 32 * blockLength;
+  if (rows < 12 || positions < 24) return 32 * blockLength;
   return 64 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
 }
 
 /** A packed gradient: eight channels of a plane, or a panel of spread-out taps and a block of all channels. */
 function gradientBytes(channels: number, ho: number, wo: number): number {
   const eight = 32 * ho * wo;
-  if (channels < 64 || wo > blockLength) return eight;
+  if (channels < 48 || wo > blockLength) return eight;
   return Math.max(eight, 64 * blockLength + 32 * blockLength * Math.ceil(channels / 8));
 }
 
