@@ -2,8 +2,8 @@
 // gradient, whose rows are taps of the image.
 import { packPatches } from './image';
 import { packColumns } from './packing';
-import { acrossPanels, NC, SPREAD_COLUMNS, spreadAcross, spreadFour } from './spread';
-import { SPREAD_STEP } from './spread-tile';
+import { acrossPanels, NC, SPREAD_COLUMNS, spreadAcross } from './spread';
+import { SPREAD_STEP, spreadingTapTile } from './spread-tile';
 import { KC, MR, NR, STORE, UPDATE, zeros } from './tile';
 import { wideTiles } from './wide-tile';
 
@@ -62,16 +62,11 @@ export function spreadPositions(
   }
 }
 
-/** From this many channels of a gradient on, spreading taps pays: 10 to 20 % at 48, nothing at 32, -7 % at 24 (Zen 3). They are spread by a pass of their own. */
-// @ts-ignore: decorator
-@inline
-const SPREAD_CHANNELS: i32 = 48;
-
 /** Whether so many channels of a gradient, in rows of `wo`, pay for spreading taps. */
 // @ts-ignore: decorator
 @inline
 function paysSpreadingTaps(channels: i32, wo: i32): bool {
-  return channels >= SPREAD_CHANNELS && wo <= KC;
+  return channels >= SPREAD_COLUMNS && wo <= KC;
 }
 
 /** Whether the taps of a filter gradient are spread out. */
@@ -81,12 +76,12 @@ export function spreadsTaps(channels: i32, wo: i32): bool {
   return paysSpreadingTaps(channels, wo) && !wideTiles();
 }
 
-/** Bytes for a packed gradient of ho x wo: eight channels, or a spread panel of taps and a block of all channels. As kernels/conv-sizes.ts has it. */
+/** Bytes for a packed gradient of ho x wo: eight channels, or a spread panel of taps, a list of its steps and a block of all channels. As kernels/conv-sizes.ts has it. */
 // @ts-ignore: decorator
 @inline
 export function gradientBytes(channels: i32, ho: i32, wo: i32): usize {
   const eight = <usize>(ho * wo) << 5;
-  return paysSpreadingTaps(channels, wo) ? max(eight, <usize>KC * SPREAD_STEP + <usize>((channels + NR - 1) / NR * KC) * 32) : eight;
+  return paysSpreadingTaps(channels, wo) ? max(eight, <usize>KC * (SPREAD_STEP + 4) + <usize>((channels + NR - 1) / NR * KC) * 32) : eight;
 }
 
 /** `filterGroup` of conv.ts, which names the parameters, with taps spread out. */
@@ -96,29 +91,28 @@ export function spreadFilterGroup(
 ): void {
   // Another share's group.
   if (firstPanel >= endPanel) return;
-  const plane = <usize>(ho * wo) << 2, blockRows = KC / wo, block = panel + <usize>KC * SPREAD_STEP, first = NR * firstPanel;
+  const plane = <usize>(ho * wo) << 2, blockRows = KC / wo, first = NR * firstPanel, across = NR * (endPanel - firstPanel - 1);
+  const list = panel + <usize>KC * SPREAD_STEP, block = list + (<usize>KC << 2);
+  // How far the steps of a block lie from the first.
+  for (let row = 0; row < min(blockRows, ho); row++) {
+    for (let column = 0; column < wo; column++) store<usize>(list + (<usize>(row * wo + column) << 2), <usize>row * rowBytes + (<usize>column << 2));
+  }
   gradY += <usize>first * plane;
   for (let row = 0; row < ho; row += blockRows) {
-    const runs = min(blockRows, ho - row), steps = runs * wo;
+    const steps = min(blockRows, ho - row) * wo, origin = patches + <usize>row * rowBytes;
     let gradient = gradY + (<usize>(row * wo) << 2), to = block;
     for (let left = min(o, NR * endPanel) - first; left > 0; left -= NR) {
       packColumns(gradient, plane, 4, min(NR, left), steps, to, 32);
       gradient += <usize>NR * plane;
       to += <usize>steps << 5;
     }
-    let sum = sums + (<usize>first << 2);
+    let sum = sums + (<usize>first << 2), four = taps;
     for (let t = 0; t < tapPanels; t++) {
-      const four = taps + (<usize>t << 4);
-      let origin = patches + <usize>row * rowBytes, spread = panel;
-      for (let run = 0; run < runs; run++) {
-        spreadFour(
-          origin + load<usize>(four), origin + load<usize>(four, 4), origin + load<usize>(four, 8), origin + load<usize>(four, 12), 4, wo, spread,
-        );
-        origin += rowBytes;
-        spread += <usize>wo * SPREAD_STEP;
-      }
       // Whole tiles: the rows of sums have room for the last one.
-      acrossPanels(MR, NR * (endPanel - firstPanel), steps, panel, block, UPDATE, 1, 1, zeros, sum, sumRow, panel);
+      const r0 = origin + load<usize>(four), r1 = origin + load<usize>(four, 4), r2 = origin + load<usize>(four, 8), r3 = origin + load<usize>(four, 12);
+      spreadingTapTile(steps, r0, r1, r2, r3, list, panel, block, sum, sumRow);
+      acrossPanels(MR, across, steps, panel, block + (<usize>steps << 5), UPDATE, 1, 1, zeros, sum + 32, sumRow, panel);
+      four += 16;
       sum += <usize>MR * sumRow;
     }
   }

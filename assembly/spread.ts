@@ -12,20 +12,16 @@ import { KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 @inline
 export const NC: i32 = 512;
 
-/** From this many columns on, spreading pays: 6 to 9 % at 24 columns, 3 to 5 % at 16 on Node 24, nothing there on Node 20, -3 % at 20 (Zen 3). */
+/** From this many columns on, spreading pays: 6 to 9 % at 24 columns, 3 to 5 % at 16 on Node 24, nothing there on Node 20, -3 % at 20; a filter gradient with so many channels 3 %, -2 % with 16 (Zen 3). */
 // @ts-ignore: decorator
 @inline
 export const SPREAD_COLUMNS: i32 = 24;
 
 /** Spreads `rows` (1 to 4) rows of `steps` elements, `row` and `step` bytes apart; rows that are missing repeat the last. */
-export function spreadRows(from: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {
-  const r1 = from + (rows > 1 ? row : 0);
-  const r2 = r1 + (rows > 2 ? row : 0);
-  spreadFour(from, r1, r2, r2 + (rows > 3 ? row : 0), step, steps, to);
-}
-
-/** The same of four rows that lie anywhere. */
-export function spreadFour(r0: usize, r1: usize, r2: usize, r3: usize, step: usize, steps: i32, to: usize): void {
+export function spreadRows(r0: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {
+  let r1 = r0 + (rows > 1 ? row : 0);
+  let r2 = r1 + (rows > 2 ? row : 0);
+  let r3 = r2 + (rows > 3 ? row : 0);
   do {
     v128.store(to, v128.load32_splat(r0));
     v128.store(to, v128.load32_splat(r1), 16);

@@ -80,11 +80,11 @@ function panelBytes(rows: number, positions: number): number {
   return 64 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
 }
 
-/** A packed gradient: eight channels of a plane, or a panel of spread-out taps and a block of all channels. */
+/** A packed gradient: eight channels of a plane, or a panel of spread-out taps, a list of its steps and a block of all channels. */
 function gradientBytes(channels: number, ho: number, wo: number): number {
   const eight = 32 * ho * wo;
-  if (channels < 48 || wo > blockLength) return eight;
-  return Math.max(eight, 64 * blockLength + 32 * blockLength * Math.ceil(channels / 8));
+  if (channels < 24 || wo > blockLength) return eight;
+  return Math.max(eight, 68 * blockLength + 32 * blockLength * Math.ceil(channels / 8));
 }
 
 /** One padded image, its rows rounded up to a multiple of the stride. */

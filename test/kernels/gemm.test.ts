@@ -191,6 +191,7 @@ describe('gemm_f32', () => {
     ['tile/tile', 1, { load: 2, splat: 4, store: 0, keepsOrder: 0 }],
     ['spread-tile/spreadTile', 4, { load: 6, splat: 0, store: 0, keepsOrder: 4 }],
     ['spread-tile/spreadingTile', 4, { load: 2, splat: 4, store: 4, keepsOrder: 4 }],
+    ['spread-tile/spreadingTapTile', 4, { load: 2, splat: 4, store: 4, keepsOrder: 4 }],
   ])('has a %s that is compiled to the vector instructions that it was written with', (name, steps, each) => {
     const text = readFileSync(new URL('../../build/strict.wat', import.meta.url), 'utf8');
     const start = text.indexOf(`(func $assembly/${name} `);

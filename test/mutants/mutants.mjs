@@ -228,6 +228,13 @@ export const kernelMutants = [
     '^gemm_f32 equals',
   ),
   kernel(
+    'steps: the tile that spreads taps takes the second step of four where the first is',
+    'spread-tile',
+    'at = load<usize>(step, 4);',
+    'at = load<usize>(step);',
+    '^conv2d_f32_backward_filter equals',
+  ),
+  kernel(
     'panels: the columns that a tile took while it spread A are counted again',
     'spread',
     'width -= NR;\n    b +=',

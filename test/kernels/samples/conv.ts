@@ -68,7 +68,7 @@ const grid = [
   call(2, [36, 9, 10], 40, [3, 2], one, [1, 1], { groups: 2, dilation: [2, 1] }),
   // Enough channels for the filter gradient's taps to be spread out: cut panels of taps and channels, two blocks of rows, groups, rows of a whole block and longer.
   call(1, [2, 17, 19], 67, [3, 3], one, [1, 1]),
-  ...[47, 48, 49].map((o) => call(1, [2, 5, 6], o, [3, 3], one, [1, 1])), // the fewest
+  ...[23, 24, 25].map((o) => call(1, [2, 5, 6], o, [3, 3], one, [1, 1])), // the fewest
   call(2, [2, 9, 20], 142, [3, 3], [2, 2], [1, 1], { groups: 2 }),
   ...[256, 257].map((w) => call(1, [1, 2, w], 65, [1, 1], one, none)),
   // Batches: images as lanes, whole and cut batches, every cut of channels, one to three blocks of taps, phases, pixels that no tap meets.
