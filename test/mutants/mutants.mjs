@@ -228,6 +228,20 @@ export const kernelMutants = [
     '^gemm_f32 equals',
   ),
   kernel(
+    'packing: every eight steps of B go where the first eight are',
+    'spread',
+    'at = to + (<usize>done << 5);',
+    'at = to;',
+    '^gemm_f32 equals',
+  ),
+  kernel(
+    'tail: two rows at the bottom, with A spread out, take the first eight columns of B again',
+    'spread',
+    'b += <usize>steps << 5;\n      c += 32;\n    }\n    return;',
+    'c += 32;\n    }\n    return;',
+    '^gemm_f32 equals',
+  ),
+  kernel(
     'steps: the tile that spreads taps takes the second step of four where the first is',
     'spread-tile',
     'at = load<usize>(step, 4);',

@@ -62,7 +62,9 @@ const grid = [
     call(36, 96, 256, transposes, scalars[0]!, true),
     // Rows of A so far apart that they are packed, and too few to be spread out.
     { ...call(11, 41, 300, transposes, scalars[3]!, false), lda: 3001 },
-    // The fewest rows and columns that are spread out; steps are four to a turn.
+    // The fewest rows and columns that are spread out; steps are four to a turn. A packed B, and one of more than a megabyte, need four rows.
+    ...[4, 5, 6, 7].map((m) => call(m, 20 + m, 20, transposes, scalars[3]!, m === 4)),
+    call(6, 1030, 257, transposes, scalars[3]!, false),
     ...[1, 2, 3, 4, 5, 6, 7, 259].map((k) => call(12 + (k % 4), 24 + (k % 8), k, transposes, scalars[1]!, k % 2 === 0)),
     // One row or column: eight lanes at a time, blocks of 1024 lanes, rows of four steps.
     ...[1, 3, 4, 8, 31, 1023, 1024, 1029].flatMap((lanes) => [
