@@ -32,16 +32,16 @@ const PACK_A_BYTES: usize = 131072;
 
 /**
  * From this many rows on, the rows of A are spread out, for which B must be packed: at 12, up to 40 % faster on Zen 3, and even at worst; at 8, 20 % slower where B
- * is transposed, 6 % where it lies in the caches. A B that is packed already, or that is read from memory row by row, pays from one tile on (spreadsTile).
+ * is transposed, 6 % where it lies in the caches. A B that is packed already, or that is read from memory row by row, pays from one tile on.
  */
 // @ts-ignore: decorator
 @inline
 const SPREAD_ROWS: i32 = 12;
 
-/** A B of more bytes is read from memory: packed in the order in which it lies there, it is up to 60 % faster at 4 and 8 rows. */
+/** A B of more elements, a megabyte, is read from memory: packed in the order in which it lies there, it is up to 60 % faster at 4 and 8 rows. */
 // @ts-ignore: decorator
 @inline
-const LARGE_B_BYTES: i64 = 1 << 20;
+const LARGE_B: i64 = 1 << 18;
 
 /** In the place of an ending, where nothing follows the product, and of packed columns, where there are none. */
 // @ts-ignore: decorator
@@ -67,7 +67,7 @@ export function product(
     const first = shared ? firstOf(m, LANES) : 0, count = (shared ? endOf(m, LANES) : m) - first;
     gemv(count, k, alpha, a + <usize>first * aRow, aRow, aStep, b, bStep, beta, c + <usize>first * cLong, cLong, scratch);
     if (ending) finish(ending, first, 0, count, 1, c + <usize>first * cLong, cLong);
-  } else if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16) && !spreadsRows(m, n)) {
+  } else if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16) && !spreads(m, n, k, bColumn, NOTHING)) {
     // Tiles want B's columns contiguous. If they are not, C^T = B^T A^T may be better: always when A is transposed too, else if that leaves
     // the smaller operand to be packed. Wide tiles only fit a C that is not transposed.
     dealt(shared, n, m, k, alpha, b, bColumn, bStep, a, aRow, aStep, NOTHING, beta, c, 4, cLong, ending, scratch);
@@ -126,7 +126,7 @@ function dealt(
   const cut = shared && shares() > 1, byRows = m > n;
   const firstRow = cut && byRows ? firstOf(m, ROWS) : 0, endRow = cut && byRows ? endOf(m, ROWS) : m;
   const firstColumn = cut && !byRows ? firstOf(n, COLUMNS) : 0, endColumn = cut && !byRows ? endOf(n, COLUMNS) : n;
-  if (cColumn == 4 && (spreadsRows(m, n) || (spreadsTile(m, n) && (packed || (bColumn == 4 && <i64>n * k > LARGE_B_BYTES / 4))))) {
+  if (cColumn == 4 && spreads(m, n, k, bColumn, packed)) {
     spreadBlocks(
       firstRow, endRow, firstColumn, endColumn, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, packed, beta, c, cRow, ending, scratch,
     );
@@ -137,18 +137,10 @@ function dealt(
   );
 }
 
-/** Whether the rows of A can be spread out (spread.ts). Wide and tall tiles are another way to the same end. */
-// @ts-ignore: decorator
-@inline
-function spreadsTile(m: i32, n: i32): bool {
-  return m >= MR && n >= SPREAD_COLUMNS && !wideTiles() && !tallTiles();
-}
-
-/** Whether they are, wherever B lies. */
-// @ts-ignore: decorator
-@inline
-function spreadsRows(m: i32, n: i32): bool {
-  return m >= SPREAD_ROWS && spreadsTile(m, n);
+/** Whether the rows of A are spread out (spread.ts). Wide and tall tiles are another way to the same end. */
+function spreads(m: i32, n: i32, k: i32, bColumn: usize, packed: usize): bool {
+  if (m < MR || n < SPREAD_COLUMNS || wideTiles() || tallTiles()) return false;
+  return m >= SPREAD_ROWS || packed != 0 || (bColumn == 4 && <i64>n * k > LARGE_B);
 }
 
 /** C = beta * C, and then the ending. */

@@ -18,6 +18,7 @@ export const rows = [
   ...squares,
   { name: 'gemm 32x1024x1024', work: gemm(32, 1024, 1024) },
   { name: 'gemm NT 32x1024x1024', work: gemm(32, 1024, 1024, { transposeB: 1 }) },
+  { name: 'gemm 8x1024x1024', work: gemm(8, 1024, 1024) },
   { name: 'gemm 1x1024x1024', work: gemm(1, 1024, 1024) },
   { name: 'gemm 1024x16x1024', work: gemm(1024, 16, 1024) },
   { name: 'gemm 64 x 64x64x64', work: gemm(64, 64, 64, { batch: 64 }) },
