@@ -18,7 +18,7 @@ import { wideTile, wideTileApart, wideTiles } from './wide-tile';
 const MC: i32 = 512;
 
 /**
- * Up to this many rows, B is read where it lies (if its columns are contiguous): packing costs 5 % at 48 rows, 9 % at 16. Rows of B that are a
+ * Where A is not spread out: up to this many rows, B is read where it lies (if its columns are contiguous): packing costs 5 % at 48 rows, 9 % at 16. Rows of B that are a
  * multiple of 4096 bytes apart share one set of the first cache: then only one tile's rows (32 x 1024 x 1024: 0.44 of the peak, packed 0.75).
  */
 // @ts-ignore: decorator

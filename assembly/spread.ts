@@ -12,7 +12,10 @@ import { anyTile, KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 @inline
 export const NC: i32 = 512;
 
-/** From this many columns on, spreading pays: 6 to 9 % at 24 columns, 3 to 5 % at 16 on Node 24, nothing there on Node 20, -3 % at 20; a filter gradient with so many channels 3 %, -2 % with 16 (Zen 3). */
+/**
+ * From this many columns on, spreading pays: 6 to 9 % at 24 columns, 3 to 5 % at 16 on Node 24, nothing there on Node 20, -3 % at 20; a filter gradient with so
+ * many channels 3 %, with 16 -2 % (Zen 3).
+ */
 // @ts-ignore: decorator
 @inline
 export const SPREAD_COLUMNS: i32 = 24;
@@ -68,7 +71,10 @@ export function acrossPanels(
   }
 }
 
-/** `acrossPanels` of rows that are not spread out yet: as in `spreadRows`, and then at `panel`. The first eight columns spread four rows on the way; for one or two it does not pay. */
+/**
+ * `acrossPanels` of rows that are not spread out yet: as in `spreadRows`, and then at `panel`. The first eight columns spread four rows on the way; for one or two
+ * rows it does not pay.
+ */
 export function spreadAcross(
   height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, panel: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize,
   c: usize, cRow: usize, spare: usize,

@@ -8,15 +8,14 @@ interface Mutant {
   readonly from: string;
 }
 
-const list = new URL('mutants.mjs', import.meta.url).href;
-const mutants = (await import(/* @vite-ignore */ list)) as {
-  readonly kernelMutants: readonly Mutant[];
-  readonly gradientMutants: readonly Mutant[];
-};
+const list = async <Name extends string>(file: string): Promise<Readonly<Record<Name, readonly Mutant[]>>> =>
+  import(/* @vite-ignore */ new URL(file, import.meta.url).href);
+const { kernelMutants } = await list<'kernelMutants'>('kernel-mutants.mjs');
+const { gradientMutants } = await list<'gradientMutants'>('gradient-mutants.mjs');
 const source = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
 describe('every mutant', () => {
-  it.each([...mutants.kernelMutants, ...mutants.gradientMutants])('applies: $name', ({ file, from }) => {
+  it.each([...kernelMutants, ...gradientMutants])('applies: $name', ({ file, from }) => {
     expect(source(file)).toContain(from);
   });
 });

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { gradientMutants, kernelMutants } from './mutants.mjs';
+import { gradientMutants } from './gradient-mutants.mjs';
+import { kernelMutants } from './kernel-mutants.mjs';
 
 const TIMEOUT_MS = 300_000;
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });

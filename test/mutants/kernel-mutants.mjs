@@ -1,13 +1,12 @@
 /**
- * Faults that the suite must find: each is one change of one source file. `from` must be in the file (its first place is taken); a mutant that no longer
+ * Faults of the kernels that the contract suite must find: each is one change of one source file. `from` must be in the file (its first place is taken); a mutant that no longer
  * applies is a failure, to be written anew with the code. `only` is the pattern of the names of the tests that look at this code.
  *
  * @typedef {{ name: string, file: string, from: string, to: string, only: string }} Mutant
  */
 const kernel = (name, file, from, to, only) => ({ name, file: `assembly/${file}.ts`, from, to, only });
-const gradient = (name, file, from, to, only) => ({ name, file: `src/ops/${file}.ts`, from, to, only: `^${only} ` });
 
-/** Of the kernels: run against the contract suite. @type {readonly Mutant[]} */
+/** @type {readonly Mutant[]} */
 export const kernelMutants = [
   kernel(
     'tail: the third lane is not loaded',
@@ -444,89 +443,4 @@ export const kernelMutants = [
     'return <i32>((<i64>units * (index + 1) - 1) / count);',
     'together give the bits',
   ),
-];
-
-/** Of the backward rules: run against the generic suite of operations. @type {readonly Mutant[]} */
-export const gradientMutants = [
-  gradient('tanh’: the sign of its own gradient', 'activation', 'mul(y, -2)', 'mul(y, 2)', 'tanhGradient'),
-  gradient(
-    'relu: passes everything',
-    'activation',
-    '(gradient, y) => where(gradient, y)',
-    '(gradient) => gradient',
-    'relu',
-  ),
-  gradient('sigmoid: y (-y)', 'activation', 'add(neg(y), 1)', 'neg(y)', 'sigmoid'),
-  gradient(
-    'abs: both sides with one sign',
-    'activation',
-    'sub(where(gradient, x), where',
-    'add(where(gradient, x), where',
-    'abs',
-  ),
-  gradient('maximum: both get all', 'activation', '[toA, sub(gradient, toA)]', '[toA, gradient]', 'maximum'),
-  gradient(
-    'exp: forgets y',
-    'elementwise',
-    "['output'], (gradient, y) => mul(gradient, y))",
-    "['output'], (gradient) => gradient)",
-    'exp',
-  ),
-  gradient(
-    'log: multiplies',
-    'elementwise',
-    '(gradient, x) => div(gradient, x)',
-    '(gradient, x) => mul(gradient, x)',
-    'log',
-  ),
-  gradient('sqrt: twice', 'elementwise', 'div(mul(gradient, 0.5), y)', 'div(gradient, y)', 'sqrt'),
-  gradient('square: half', 'elementwise', 'mul(gradient, mul(x, 2))', 'mul(gradient, x)', 'square'),
-  gradient(
-    'reciprocal: y in the place of y^2',
-    'elementwise',
-    'neg(mul(gradient, square(y)))',
-    'neg(mul(gradient, y))',
-    'reciprocal',
-  ),
-  gradient(
-    'sub: the sign of b',
-    'elementwise',
-    '(gradient) => [gradient, neg(gradient)]',
-    '(gradient) => [gradient, gradient]',
-    'sub',
-  ),
-  gradient(
-    'mul: a in the place of b',
-    'elementwise',
-    'needs[0] ? mul(gradient, b)',
-    'needs[0] ? mul(gradient, a)',
-    'mul',
-  ),
-  gradient('div: the sign of b', 'elementwise', 'neg(mul(byB, y))', 'mul(byB, y)', 'div'),
-  gradient('cos: the sign', 'special', 'neg(mul(gradient, sin(x)))', 'mul(gradient, sin(x))', 'cos'),
-  gradient('pow: the exponent is not lowered', 'special', 'pow(a, add(b, -1))', 'pow(a, b)', 'pow'),
-  gradient('softplus: the threshold is left out', 'gelu', 'add(z, -threshold)', 'z', 'softplus'),
-  gradient(
-    'linear: no gradient of the bias',
-    'linalg',
-    'needs[2] ? sum(gradient, 0) : undefined',
-    'undefined',
-    'linear',
-  ),
-  gradient(
-    'matmul: the transposition of the second factor',
-    'linalg',
-    'product(gradient, b, false, !tb)',
-    'product(gradient, b, false, tb)',
-    'matmul',
-  ),
-  gradient(
-    'permute: not inverted',
-    'movement',
-    'permute(gradient, invert(dims))',
-    'permute(gradient, dims)',
-    'permute',
-  ),
-  gradient('expand: the dimensions in front are not summed', 'movement', 'i < lead || (', '(', 'expand'),
-  gradient('cat: parts from one place', 'indexing', 'start - length, length)', '0, length)', 'cat'),
 ];

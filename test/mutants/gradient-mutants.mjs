@@ -1,0 +1,87 @@
+/** Faults of the backward rules, run against the generic suite of operations. What a mutant is stands in kernel-mutants.mjs. */
+const gradient = (name, file, from, to, only) => ({ name, file: `src/ops/${file}.ts`, from, to, only: `^${only} ` });
+
+/** @type {readonly import('./kernel-mutants.mjs').Mutant[]} */
+export const gradientMutants = [
+  gradient('tanh’: the sign of its own gradient', 'activation', 'mul(y, -2)', 'mul(y, 2)', 'tanhGradient'),
+  gradient(
+    'relu: passes everything',
+    'activation',
+    '(gradient, y) => where(gradient, y)',
+    '(gradient) => gradient',
+    'relu',
+  ),
+  gradient('sigmoid: y (-y)', 'activation', 'add(neg(y), 1)', 'neg(y)', 'sigmoid'),
+  gradient(
+    'abs: both sides with one sign',
+    'activation',
+    'sub(where(gradient, x), where',
+    'add(where(gradient, x), where',
+    'abs',
+  ),
+  gradient('maximum: both get all', 'activation', '[toA, sub(gradient, toA)]', '[toA, gradient]', 'maximum'),
+  gradient(
+    'exp: forgets y',
+    'elementwise',
+    "['output'], (gradient, y) => mul(gradient, y))",
+    "['output'], (gradient) => gradient)",
+    'exp',
+  ),
+  gradient(
+    'log: multiplies',
+    'elementwise',
+    '(gradient, x) => div(gradient, x)',
+    '(gradient, x) => mul(gradient, x)',
+    'log',
+  ),
+  gradient('sqrt: twice', 'elementwise', 'div(mul(gradient, 0.5), y)', 'div(gradient, y)', 'sqrt'),
+  gradient('square: half', 'elementwise', 'mul(gradient, mul(x, 2))', 'mul(gradient, x)', 'square'),
+  gradient(
+    'reciprocal: y in the place of y^2',
+    'elementwise',
+    'neg(mul(gradient, square(y)))',
+    'neg(mul(gradient, y))',
+    'reciprocal',
+  ),
+  gradient(
+    'sub: the sign of b',
+    'elementwise',
+    '(gradient) => [gradient, neg(gradient)]',
+    '(gradient) => [gradient, gradient]',
+    'sub',
+  ),
+  gradient(
+    'mul: a in the place of b',
+    'elementwise',
+    'needs[0] ? mul(gradient, b)',
+    'needs[0] ? mul(gradient, a)',
+    'mul',
+  ),
+  gradient('div: the sign of b', 'elementwise', 'neg(mul(byB, y))', 'mul(byB, y)', 'div'),
+  gradient('cos: the sign', 'special', 'neg(mul(gradient, sin(x)))', 'mul(gradient, sin(x))', 'cos'),
+  gradient('pow: the exponent is not lowered', 'special', 'pow(a, add(b, -1))', 'pow(a, b)', 'pow'),
+  gradient('softplus: the threshold is left out', 'gelu', 'add(z, -threshold)', 'z', 'softplus'),
+  gradient(
+    'linear: no gradient of the bias',
+    'linalg',
+    'needs[2] ? sum(gradient, 0) : undefined',
+    'undefined',
+    'linear',
+  ),
+  gradient(
+    'matmul: the transposition of the second factor',
+    'linalg',
+    'product(gradient, b, false, !tb)',
+    'product(gradient, b, false, tb)',
+    'matmul',
+  ),
+  gradient(
+    'permute: not inverted',
+    'movement',
+    'permute(gradient, invert(dims))',
+    'permute(gradient, dims)',
+    'permute',
+  ),
+  gradient('expand: the dimensions in front are not summed', 'movement', 'i < lead || (', '(', 'expand'),
+  gradient('cat: parts from one place', 'indexing', 'start - length, length)', '0, length)', 'cat'),
+];
