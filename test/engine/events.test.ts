@@ -53,9 +53,10 @@ function expectWhole(events: readonly EngineEvent[]): void {
       const started = running.get(`${event.job}:${event.task}:${event.attempt}`);
       expect(started).toMatchObject({ event: 'taskStarted', worker: event.worker });
       expect(running.delete(`${event.job}:${event.task}:${event.attempt}`)).toBe(true);
-      expect(event.durationMs).toBeLessThanOrEqual(event.elapsedMs - started!.elapsedMs + 1);
+      expect(event.durationMs).toBe(event.elapsedMs - started!.elapsedMs);
     }
     if (event.event === 'jobEnded') {
+      expect(event.durationMs).toBe(event.elapsedMs - running.get(`${event.job}`)!.elapsedMs);
       expect(running.delete(`${event.job}`)).toBe(true);
       expect([...running.keys()].filter((key) => key.startsWith(`${event.job}:`))).toEqual([]);
     }
