@@ -3,10 +3,12 @@ import { NR } from './tile';
 
 /** Four streams whose steps are contiguous (a transposition): `steps` vectors at `to`, `toStep` apart. Streams past `lanes` repeat the last. */
 export function packTransposed(from: usize, lane: usize, lanes: i32, steps: i32, to: usize, toStep: usize): void {
-  let s0 = from;
-  let s1 = s0 + (lanes > 1 ? lane : 0);
-  let s2 = s1 + (lanes > 2 ? lane : 0);
-  let s3 = s2 + (lanes > 3 ? lane : 0);
+  const s1 = from + (lanes > 1 ? lane : 0), s2 = s1 + (lanes > 2 ? lane : 0);
+  packStreams(from, s1, s2, s2 + (lanes > 3 ? lane : 0), steps, to, toStep);
+}
+
+/** `packTransposed` for streams that begin anywhere. */
+export function packStreams(s0: usize, s1: usize, s2: usize, s3: usize, steps: i32, to: usize, toStep: usize): void {
   for (; steps >= 4; steps -= 4) {
     const r0 = v128.load(s0), r1 = v128.load(s1), r2 = v128.load(s2), r3 = v128.load(s3);
     const a = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), b = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
@@ -164,6 +166,28 @@ export function packColumns(from: usize, lane: usize, step: usize, lanes: i32, s
   } else {
     packCopied(from, step, lanes, steps, to, toStep);
     if (lanes > 4) packCopied(from + 16, step, lanes - 4, steps, to + 16, toStep);
+  }
+}
+
+/**
+ * Steps that are packed across all columns before the next ones, where columns are contiguous: eight streams that the processor follows. All steps of sixteen
+ * columns at a time, each in another page, are 15 to 40 % slower in products of 12 to 32 rows by 1024 x 1024 (Zen 3); 4 and 16 steps, 5 %.
+ */
+// @ts-ignore: decorator
+@inline
+const BAND: i32 = 8;
+
+/** Packs a block of B in panels of eight columns, one after the other. */
+export function packBlock(from: usize, column: usize, step: usize, width: i32, steps: i32, to: usize): void {
+  const panel = <usize>steps << 5, band = column == 4 ? BAND : steps;
+  for (let done = 0; done < steps; done += band) {
+    const count = min(band, steps - done);
+    let columns = from + <usize>done * step, at = to + (<usize>done << 5);
+    for (let left = width; left > 0; left -= 2 * NR) {
+      packTwoPanels(columns, column, step, min(2 * NR, left), count, at, at + panel, 32);
+      columns += 16 * column;
+      at += 2 * panel;
+    }
   }
 }
 

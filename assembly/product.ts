@@ -8,7 +8,8 @@ import { isFirstShare, shareEnd, shares, shareStart } from './shares';
 import { SPREAD_COLUMNS, spreadBlocks } from './spread';
 import { tallTile, tallTiles } from './tall-tile';
 import { anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
-import { wideTile, wideTileApart, wideTiles } from './wide-tile';
+import { packsWide, wideBlocks } from './wide';
+import { wideTile, wideTiles } from './wide-tile';
 
 // The sizes were measured (Zen 5, n = 48 to 1024). They are flat: half or double costs at most 5 %.
 
@@ -126,6 +127,12 @@ function dealt(
   const cut = shared && shares() > 1, byRows = m > n;
   const firstRow = cut && byRows ? firstOf(m, ROWS) : 0, endRow = cut && byRows ? endOf(m, ROWS) : m;
   const firstColumn = cut && !byRows ? firstOf(n, COLUMNS) : 0, endColumn = cut && !byRows ? endOf(n, COLUMNS) : n;
+  if (cColumn == 4 && packsWide(m, n, k, bColumn, packed)) {
+    wideBlocks(
+      firstRow, endRow, firstColumn, endColumn, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, packed, beta, c, cRow, ending, scratch,
+    );
+    return;
+  }
   if (cColumn == 4 && spreads(m, n, k, bColumn, packed)) {
     spreadBlocks(
       firstRow, endRow, firstColumn, endColumn, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, packed, beta, c, cRow, ending, scratch,
@@ -161,7 +168,7 @@ function blocks(
   const bPanel = spare + TILE_BYTES;
   const aBlock = bPanel + (<usize>(KC * 2 * NR) << 2);
   // Columns that are packed side by side: those of the widest tile.
-  const panel = wideTiles() ? 2 * NR : NR;
+  const panel = wideTiles() && !packed ? 2 * NR : NR;
   const directB = bColumn == 4 && endRow - firstRow <= ((bStep & 4095) == 0 ? MR : DIRECT_ROWS);
   const packA = endColumn - firstColumn > 4 * NR && <usize>min(endRow - firstRow, MC) * max(aRow, aStep) > PACK_A_BYTES;
   for (let top = firstRow; top < endRow; top += MC) {
@@ -181,11 +188,10 @@ function blocks(
       const aPanel = packA ? <usize>steps << 4 : 4 * aRow;
       for (let left = firstColumn; left < endColumn; left += panel) {
         const width = min(panel, endColumn - left);
-        let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep, bNext: usize = 32;
+        let bFirst = b + <usize>left * bColumn + <usize>from * bStep, bBytes = bStep;
         if (packed) {
           bFirst = packedPanel(packed, n, from, left, steps);
           bBytes = 32;
-          bNext = <usize>steps << 5;
         } else if (!directB || width < panel) {
           bBytes = <usize>panel << 2;
           packTwoPanels(bFirst, bColumn, bStep, width, steps, bPanel, bPanel + 32, bBytes);
@@ -193,7 +199,7 @@ function blocks(
         }
         const at = c + <usize>top * cRow + <usize>left * cColumn;
         tiles(
-          height, width, steps, aFirst, rowBytes, stepBytes, aPanel, bFirst, bBytes, bNext, mode, alpha, factor, at, cRow, cColumn, spare,
+          height, width, steps, aFirst, rowBytes, stepBytes, aPanel, bFirst, bBytes, mode, alpha, factor, at, cRow, cColumn, spare,
         );
         if (ending && from + steps == k) {
           if (cColumn == 4) finish(ending, top, left, height, width, at, cRow);
@@ -205,17 +211,15 @@ function blocks(
 }
 
 /**
- * `height` rows by `width` columns (at most two panels) of C. Four rows of A, one after the other, are `aRow` apart; the next four begin `aPanel`
- * behind them, and the next eight columns of B `bNext` behind the first.
+ * `height` rows by `width` columns (at most 16) of C. Four rows of A, one after the other, are `aRow` apart; the next four begin `aPanel` behind them.
  */
 function tiles(
-  height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, aPanel: usize, b: usize, bStep: usize, bNext: usize,
+  height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, aPanel: usize, b: usize, bStep: usize,
   mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize, cColumn: usize, spare: usize,
 ): void {
   if (width == 16 && cColumn == 4) {
     for (; height >= MR; height -= MR) {
-      if (bNext == 32) wideTile(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, bStep, mode, alpha, beta, c, cRow);
-      else wideTileApart(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, b + bNext, mode, alpha, beta, c, cRow);
+      wideTile(steps, a, a + aRow, a + 2 * aRow, a + 3 * aRow, aStep, b, bStep, mode, alpha, beta, zeros, c, cRow);
       a += aPanel;
       c += 4 * cRow;
     }
@@ -223,7 +227,7 @@ function tiles(
   }
   for (; width > 0; width -= NR) {
     eightColumns(height, min(NR, width), steps, a, aRow, aStep, aPanel, b, bStep, mode, alpha, beta, c, cRow, cColumn, spare);
-    b += bNext;
+    b += 32;
     c += 8 * cColumn;
   }
 }

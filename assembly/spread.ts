@@ -1,11 +1,13 @@
 // Products with A spread out: four rows of a block of A become a panel in the first cache, each element repeated over a vector, and panels of B stream past
 // it from the second. A step of the tile (spread-tile.ts) then takes 24 instructions instead of 31, which is what counts where 16 of them go through four ports in
 // four cycles (AMD's Zen 3 and 4; docs/performance.md). Spreading costs four stores a step, which enough columns must pay for; the tile of the first eight
-// makes them on its way. The sums are those of product.ts, in the same order.
+// makes them on its way. The sums are those of product.ts, in the same order. With wide tiles, convolutions come this way too, but rows lie side by side (wide.ts).
 import { finish } from './ending';
-import { packedPanel, packTwoPanels } from './packing';
+import { packBlock, packedPanel } from './packing';
 import { anySpreadTile, SPREAD_STEP, spreadingTile } from './spread-tile';
 import { anyTile, KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
+import { wideAcross } from './wide';
+import { wideTiles } from './wide-tile';
 
 /** Columns of a block of B: KC x 512 floats are half a megabyte of second cache. */
 // @ts-ignore: decorator
@@ -38,28 +40,6 @@ export function spreadRows(r0: usize, row: usize, step: usize, rows: i32, steps:
   } while (--steps);
 }
 
-/**
- * Steps that are packed across all columns before the next ones, where columns are contiguous: eight streams that the processor follows. All steps of sixteen
- * columns at a time, each in another page, are 15 to 40 % slower in products of 12 to 32 rows by 1024 x 1024 (Zen 3); 4 and 16 steps, 5 %.
- */
-// @ts-ignore: decorator
-@inline
-const BAND: i32 = 8;
-
-/** Packs a block of B in panels of eight columns. */
-function packBlock(from: usize, column: usize, step: usize, width: i32, steps: i32, to: usize): void {
-  const panel = <usize>steps << 5, band = column == 4 ? BAND : steps;
-  for (let done = 0; done < steps; done += band) {
-    const count = min(band, steps - done);
-    let columns = from + <usize>done * step, at = to + (<usize>done << 5);
-    for (let left = width; left > 0; left -= 2 * NR) {
-      packTwoPanels(columns, column, step, min(2 * NR, left), count, at, at + panel, 32);
-      columns += 16 * column;
-      at += 2 * panel;
-    }
-  }
-}
-
 /** `height` (1 to 4) rows by `width` columns of C: a spread panel of A by panels of eight columns, one after the other, `steps` each. */
 export function acrossPanels(
   height: i32, width: i32, steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, spare: usize,
@@ -79,6 +59,10 @@ export function spreadAcross(
   height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, panel: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize,
   c: usize, cRow: usize, spare: usize,
 ): void {
+  if (wideTiles()) {
+    wideAcross(height, width, steps, a, aRow, aStep, panel, b, mode, alpha, beta, initial, c, cRow, spare);
+    return;
+  }
   if (height <= 2) {
     for (; width > 0; width -= NR) {
       anyTile(height, min(NR, width), steps, a, aRow, aStep, b, 32, mode, alpha, beta, initial, c, cRow, 4, spare);

@@ -175,8 +175,14 @@ export const endingRules = {
   edges: `${productRules.edges} The ending follows also then. ${clampRule}`,
 };
 
-/** One tile, one panel of sixteen columns (or of four rows spread out) by a block of k, and the largest block of A or B: 512 rows or columns by a block of k. */
+/**
+ * One tile, and what is packed of a block of k: one panel of sixteen columns (or of four rows spread out) and 512 rows or columns, or, for wide tiles, 512 rows
+ * and 256 columns.
+ */
 export function productScratch(m: number, n: number, k: number): number {
-  const lanes = Math.ceil(Math.min(512, Math.max(m, n)) / 8) * 8;
-  return 4 * (32 + 16 * blockLength + lanes * Math.min(k, blockLength));
+  const lanes = (size: number, most: number) => Math.ceil(Math.min(most, size) / 8) * 8;
+  const steps = Math.min(k, blockLength);
+  return (
+    4 * (32 + Math.max(16 * blockLength + lanes(Math.max(m, n), 512) * steps, (lanes(m, 512) + lanes(n, 256)) * steps))
+  );
 }

@@ -2,14 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type Build, useBuild } from '../../kernels/runtime/build.ts';
 import { config } from '../../kernels/runtime/config.ts';
 import { productsAreExact } from '../../kernels/runtime/exact-products.ts';
 import { type CompiledModule, compiledModule, wasm } from '../../kernels/runtime/instance.ts';
 import { webAssembly } from '../../kernels/runtime/webassembly.ts';
-import { drawValues, firstDifference, passedParameters, runGuarded, runReference32 } from './harness.ts';
-import gemmSamples from './samples/gemm.ts';
 
 const child = fileURLToPath(new URL('builds-child.ts', import.meta.url));
 /** Programs of their own take a while on a busy machine. */
@@ -44,23 +42,6 @@ function run(node: string, options: readonly string[], kernels: string, build?: 
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout) as Report;
 }
-
-describe('wide tiles, without the flag', () => {
-  beforeAll(() => void wasm().exports.useWideTiles!(1));
-  afterAll(() => void wasm().exports.useWideTiles!(0));
-
-  it.each(gemmSamples.map((samples) => [samples.kernel.name, samples] as const))('%s', (name, samples) => {
-    for (const [index, numbers] of samples.grid.entries()) {
-      const values = drawValues(samples, numbers, index, index % 2 === 0 ? 'special' : 'ordinary');
-      const actual = runGuarded(samples.kernel, values, index % 4);
-      const expected = runReference32(samples.kernel, values);
-      const at = passedParameters(samples.kernel).findIndex(({ kind }) => kind === 'inout' || kind === 'output');
-      const difference = firstDifference(actual.values[at] as never, expected[at] as never);
-      if (difference !== undefined || actual.brokenGuards.length > 0)
-        expect.fail(`${name} ${JSON.stringify(numbers)}: ${difference}, guards ${actual.brokenGuards}`);
-    }
-  });
-});
 
 describe.each([24, 26])('Node %i with the flag', (version) => {
   const node = nodeOf(version);

@@ -16,7 +16,9 @@ const { values } = parseArgs({ options: { only: { type: 'string', default: '' } 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const tree = mkdtempSync(join(tmpdir(), 'shoal-mutants-'));
 const isWanted = ({ name, file }) => `${file} ${name}`.includes(values.only);
-const kernelTests = ['contract', 'math', 'pool', 'shares', 'winograd'].map((name) => `test/kernels/${name}.test.ts`);
+const kernelTests = ['contract', 'math', 'pool', 'shares', 'wide', 'winograd'].map(
+  (name) => `test/kernels/${name}.test.ts`,
+);
 const gradientTests = ['test/ops/generic.test.ts'];
 
 function copyTree() {

@@ -66,6 +66,16 @@ const grid = [
     ...[4, 5, 6, 7].map((m) => call(m, 20 + m, 20, transposes, scalars[3]!, m === 4)),
     call(6, 1030, 257, transposes, scalars[3]!, false),
     ...[1, 2, 3, 4, 5, 6, 7, 259].map((k) => call(12 + (k % 4), 24 + (k % 8), k, transposes, scalars[1]!, k % 2 === 0)),
+    // Where wide tiles have both operands packed: tiles cut at the bottom and right, more than one block of rows, columns and k; where rows are few, a B of more than
+    // a megabyte, one that is transposed, one that is packed already.
+    ...[1, 2, 3, 4, 5, 6, 7, 259].map((k) =>
+      call(65 + (k % 4), 48 + ((5 * k) % 16), k, transposes, scalars[k % 4]!, k % 2 === 0),
+    ),
+    call(517, 50, 5, transposes, scalars[3]!, false),
+    call(66, 297, 260, transposes, scalars[1]!, true),
+    call(9, 1030, 257, transposes, scalars[3]!, false),
+    call(17, 49, 11, transposes, scalars[2]!, false),
+    call(5, 17, 20, transposes, scalars[3]!, false),
     // One row or column: eight lanes at a time, blocks of 1024 lanes, rows of four steps.
     ...[1, 3, 4, 8, 31, 1023, 1024, 1029].flatMap((lanes) => [
       call(1, lanes, 7, transposes, scalars[3]!, lanes % 2 === 0),
