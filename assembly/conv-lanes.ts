@@ -1,8 +1,7 @@
 // The convolution of lanes.ts over a batch: forward, and backward-data (which is also the forward of a transposed convolution).
 import { KC, STORE, UPDATE } from './tile';
 import { finishLike } from './ending';
-import { intoLanes, fromLanes, LANES, laneRow, PIXEL, spread, TAP } from './lanes';
-import { spreadRows } from './spread';
+import { intoLanes, fromLanes, LANES, laneRow, PIXEL, spread, spreadRows, TAP } from './lanes';
 import { classBound, listReach, listTapsOf, sourceStep, tapStep } from './reach';
 
 // What must stay in the caches for this to pay: tap lists and packed weights in the second, one batch of pixels in the first or second.

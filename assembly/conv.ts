@@ -12,8 +12,7 @@ import { ENDING_BYTES, finishLike, writeLikeEnding } from './ending';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { NOTHING, product } from './product';
 import { dealImages, shareEnd, shares, shareStart } from './shares';
-import { DIRECT_ROWS, gradientBytes, panelBytes, spreadFilterGroup, spreadPositions, spreadsFilters, spreadsTaps } from './conv-spread';
-import { NC } from './spread';
+import { DIRECT_ROWS, gradientBytes, NC, packedFilterGroup, packedPositions, packsFilters, packsTaps, panelBytes } from './conv-packed';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
 /** Up to this many images, the data gradient of 1x1 filters is a plain matrix product (512 channels at 7x7: 41 instead of 33 GFLOP/s; at 8: 41 and 44). */
@@ -181,10 +180,10 @@ function forwardGroup(
   rowBytes: usize, ending: usize, panel: usize, spare: usize,
 ): void {
   const yRow = <usize>positions << 2, weightRow = <usize>k << 2;
-  if (spreadsFilters(o, positions)) {
+  if (packsFilters(o, positions)) {
     for (let q = begin; q < end; q += NC) {
       const width = min(NC, end - q);
-      spreadPositions(patches, q, width, positions, wo, rowBytes, taps, weight, 4 * weightRow, weightRow, 4, k, o, start, 16, y, yRow, panel, spare);
+      packedPositions(patches, q, width, positions, wo, rowBytes, taps, weight, 4 * weightRow, weightRow, 4, k, o, start, 16, y, yRow, panel, spare);
       if (ending) finishLike(ending, o, width, y + (<usize>q << 2), yRow);
     }
     return;
@@ -344,11 +343,11 @@ function onePhase(
 ): void {
   const positions = countY * countX, toRow = <usize>(h * w) << 2, rowBytes = <usize>pitch << 2;
   const adjacent = strideH == 1 && strideW == 1, direct = adjacent && c <= DIRECT_ROWS;
-  if (adjacent && spreadsFilters(c, positions)) {
+  if (adjacent && packsFilters(c, positions)) {
     // Panels hold four rows to the end of k.
     const quad = <usize>k << 4;
     for (let q = 0; q < positions; q += NC) {
-      spreadPositions(
+      packedPositions(
         origin, q, min(NC, positions - q), positions, countX, rowBytes, taps, filter, quad, 4, 16, k, c, zeros, 0, to, toRow, panel, spare,
       );
     }
@@ -425,7 +424,7 @@ export function conv2d_f32_backward_filter(
     let patches = plain ? x : padded, sum = sums;
     for (let group = 0; group < groups; group++) {
       const first = max(0, firstPanel - group * outPanels), end = min(outPanels, endPanel - group * outPanels);
-      if (spreadsTaps(columnsEach, wo)) spreadFilterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
+      if (packsTaps(columnsEach, wo)) packedFilterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
       else filterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
       patches += <usize>(each * rows * pitch) << 2;
       gradY += <usize>(columnsEach * positions) << 2;

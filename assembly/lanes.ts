@@ -91,6 +91,20 @@ export function spread(to: usize, value: f32): void {
   v128.store(to, f32x4.splat(value));
 }
 
+/** `spread` of `rows` (1 to 4) rows of `steps` elements, `row` and `step` bytes apart: 64 bytes a step. Rows that are missing repeat the last. */
+export function spreadRows(r0: usize, row: usize, step: usize, rows: i32, steps: i32, to: usize): void {
+  const r1 = r0 + (rows > 1 ? row : 0), r2 = r1 + (rows > 2 ? row : 0), r3 = r2 + (rows > 3 ? row : 0);
+  let at: usize = 0;
+  for (; steps > 0; steps--) {
+    spread(to, load<f32>(r0 + at));
+    spread(to + 16, load<f32>(r1 + at));
+    spread(to + 32, load<f32>(r2 + at));
+    spread(to + 48, load<f32>(r3 + at));
+    at += step;
+    to += 64;
+  }
+}
+
 /**
  * One pixel of four output channels: sums over the taps of a list, each two offsets (of its weights from `a`, of its source pixel from `b`), and
  * merges them into the pixels at `c`, `cRow` apart.

@@ -179,7 +179,7 @@ const BAND: i32 = 8;
 
 /** Packs a block of B in panels of eight columns, one after the other. */
 export function packBlock(from: usize, column: usize, step: usize, width: i32, steps: i32, to: usize): void {
-  const panel = <usize>steps << 5, band = column == 4 ? BAND : steps;
+  const panel = <usize>steps << 5, band = column == 4 && width > 2 * NR ? BAND : steps;
   for (let done = 0; done < steps; done += band) {
     const count = min(band, steps - done);
     let columns = from + <usize>done * step, at = to + (<usize>done << 5);

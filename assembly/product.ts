@@ -3,12 +3,11 @@
 // here changes the order of any sum. Contract: kernels/gemm.ts.
 import { finish } from './ending';
 import { gemv } from './gemv';
+import { packedBlocks, packsBoth } from './packed';
 import { packedPanel, packRows, packTwoPanels } from './packing';
 import { isFirstShare, shareEnd, shares, shareStart } from './shares';
-import { SPREAD_COLUMNS, spreadBlocks } from './spread';
 import { tallTile, tallTiles } from './tall-tile';
 import { anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
-import { packsWide, wideBlocks } from './wide';
 import { wideTile, wideTiles } from './wide-tile';
 
 // The sizes were measured (Zen 5, n = 48 to 1024). They are flat: half or double costs at most 5 %.
@@ -19,7 +18,7 @@ import { wideTile, wideTiles } from './wide-tile';
 const MC: i32 = 512;
 
 /**
- * Where A is not spread out: up to this many rows, B is read where it lies (if its columns are contiguous): packing costs 5 % at 48 rows, 9 % at 16. Rows of B that are a
+ * Where A is not packed with it: up to this many rows, B is read where it lies (if its columns are contiguous): packing costs 5 % at 48 rows, 9 % at 16. Rows of B that are a
  * multiple of 4096 bytes apart share one set of the first cache: then only one tile's rows (32 x 1024 x 1024: 0.44 of the peak, packed 0.75).
  */
 // @ts-ignore: decorator
@@ -30,19 +29,6 @@ const DIRECT_ROWS: i32 = 64;
 // @ts-ignore: decorator
 @inline
 const PACK_A_BYTES: usize = 131072;
-
-/**
- * From this many rows on, the rows of A are spread out, for which B must be packed: at 12, up to 40 % faster on Zen 3, and even at worst; at 8, 20 % slower where B
- * is transposed, 6 % where it lies in the caches. A B that is packed already, or that is read from memory row by row, pays from one tile on.
- */
-// @ts-ignore: decorator
-@inline
-const SPREAD_ROWS: i32 = 12;
-
-/** A B of more elements, a megabyte, is read from memory: packed in the order in which it lies there, it is up to 60 % faster at 4 and 8 rows. */
-// @ts-ignore: decorator
-@inline
-const LARGE_B: i64 = 1 << 18;
 
 /** In the place of an ending, where nothing follows the product, and of packed columns, where there are none. */
 // @ts-ignore: decorator
@@ -68,7 +54,7 @@ export function product(
     const first = shared ? firstOf(m, LANES) : 0, count = (shared ? endOf(m, LANES) : m) - first;
     gemv(count, k, alpha, a + <usize>first * aRow, aRow, aStep, b, bStep, beta, c + <usize>first * cLong, cLong, scratch);
     if (ending) finish(ending, first, 0, count, 1, c + <usize>first * cLong, cLong);
-  } else if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16) && !spreads(m, n, k, bColumn, NOTHING)) {
+  } else if (transposeB && (transposeA || m < n) && !(wideTiles() && m >= 16) && !packsBoth(m, n, k, bColumn, NOTHING)) {
     // Tiles want B's columns contiguous. If they are not, C^T = B^T A^T may be better: always when A is transposed too, else if that leaves
     // the smaller operand to be packed. Wide tiles only fit a C that is not transposed.
     dealt(shared, n, m, k, alpha, b, bColumn, bStep, a, aRow, aStep, NOTHING, beta, c, 4, cLong, ending, scratch);
@@ -127,14 +113,8 @@ function dealt(
   const cut = shared && shares() > 1, byRows = m > n;
   const firstRow = cut && byRows ? firstOf(m, ROWS) : 0, endRow = cut && byRows ? endOf(m, ROWS) : m;
   const firstColumn = cut && !byRows ? firstOf(n, COLUMNS) : 0, endColumn = cut && !byRows ? endOf(n, COLUMNS) : n;
-  if (cColumn == 4 && packsWide(m, n, k, bColumn, packed)) {
-    wideBlocks(
-      firstRow, endRow, firstColumn, endColumn, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, packed, beta, c, cRow, ending, scratch,
-    );
-    return;
-  }
-  if (cColumn == 4 && spreads(m, n, k, bColumn, packed)) {
-    spreadBlocks(
+  if (cColumn == 4 && packsBoth(m, n, k, bColumn, packed)) {
+    packedBlocks(
       firstRow, endRow, firstColumn, endColumn, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, packed, beta, c, cRow, ending, scratch,
     );
     return;
@@ -142,12 +122,6 @@ function dealt(
   blocks(
     firstRow, endRow, firstColumn, endColumn, n, k, alpha, a, aRow, aStep, b, bColumn, bStep, packed, beta, c, cRow, cColumn, ending, scratch,
   );
-}
-
-/** Whether the rows of A are spread out (spread.ts). Wide and tall tiles are another way to the same end. */
-function spreads(m: i32, n: i32, k: i32, bColumn: usize, packed: usize): bool {
-  if (m < MR || n < SPREAD_COLUMNS || wideTiles() || tallTiles()) return false;
-  return m >= SPREAD_ROWS || packed != 0 || (bColumn == 4 && <i64>n * k > LARGE_B);
 }
 
 /** C = beta * C, and then the ending. */

@@ -44,7 +44,7 @@ export function multiplyAdd(sum: v128, x: v128, y: v128): v128 {
 /**
  * For two products of one `x`, `first` = x * y0 and x * y1, that enter two sums: `addSecond` is the second sum, and then `addFirst` the first one, as `multiplyAdd` has them. In the
  * strict build both products are computed before both sums. Left alone, Binaryen moves each product to its sum, so that products and sums take turns; on Zen 3 the tile of
- * spread-tile.ts is then 3 % slower on Node 24 and 13 % on Node 20 (docs/adr/0013-rows-spread-out.md). The shuffle moves nothing: V8 emits no instruction for it, but
+ * packed-tile.ts is then 3 % slower on Node 24 and 13 % on Node 20 (docs/adr/0013-rows-spread-out.md). The shuffle moves nothing: V8 emits no instruction for it, but
  * computes both its operands before it.
  */
 // @ts-ignore: decorator

@@ -74,17 +74,17 @@ export function convolutionWork(values: Sizes): number {
 const floatBytes = (count: number): number => Math.ceil(count / 4) * 16;
 const tileBytes = 128;
 
-/** Packed patches for `rows` channels: one panel, or a panel of spread-out filters and up to 512 positions. */
+/** Packed patches for `rows` channels: one panel, or a panel of four filters and up to 512 positions. */
 function panelBytes(rows: number, positions: number): number {
   if (rows < 12 || positions < 24) return 32 * blockLength;
-  return 64 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
+  return 16 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
 }
 
-/** A packed gradient: eight channels of a plane, or a panel of spread-out taps, a list of its steps and a block of all channels. */
+/** A packed gradient: eight channels of a plane, or a panel of four taps and a block of all channels. */
 function gradientBytes(channels: number, ho: number, wo: number): number {
   const eight = 32 * ho * wo;
   if (channels < 24 || wo > blockLength) return eight;
-  return Math.max(eight, 68 * blockLength + 32 * blockLength * Math.ceil(channels / 8));
+  return Math.max(eight, 16 * blockLength + 32 * blockLength * Math.ceil(channels / 8));
 }
 
 /** One padded image, its rows rounded up to a multiple of the stride. */

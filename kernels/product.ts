@@ -175,10 +175,7 @@ export const endingRules = {
   edges: `${productRules.edges} The ending follows also then. ${clampRule}`,
 };
 
-/**
- * One tile, and what is packed of a block of k: one panel of sixteen columns (or of four rows spread out) and 512 rows or columns, or, for wide tiles, 512 rows
- * and 256 columns.
- */
+/** One tile, and what is packed of a block of k: sixteen columns and 512 rows or columns, or 512 rows and 256 columns. */
 export function productScratch(m: number, n: number, k: number): number {
   const lanes = (size: number, most: number) => Math.ceil(Math.min(most, size) / 8) * 8;
   const steps = Math.min(k, blockLength);

@@ -126,8 +126,7 @@ describe('gemm_f32', () => {
   });
 
   it('gives a row the same bits alone and in any batch, however the operands are packed', () => {
-    // 67 rows: B is packed; 200 x 300: A is packed; 600: two blocks of rows; m < n and m > n choose different sides when B is transposed; A is spread
-    // out.
+    // 67 x 40 and more: both operands are packed; 600: two blocks of rows; 9, 16: other sides when B is transposed.
     const shapes = [
       [67, 40, 300],
       [200, 45, 300],
@@ -187,11 +186,9 @@ describe('gemm_f32', () => {
   });
 
   it.each([
-    // 4 rows x 2 vectors; with A spread out, four steps a turn, and for each row and step a shuffle that moves nothing.
+    // 4 rows x 2 vectors; with packed operands, four steps a turn, and for each row and step a shuffle that moves nothing.
     ['tile/tile', 1, { load: 2, splat: 4, store: 0, keepsOrder: 0 }],
-    ['spread-tile/spreadTile', 4, { load: 6, splat: 0, store: 0, keepsOrder: 4 }],
-    ['spread-tile/spreadingTile', 4, { load: 2, splat: 4, store: 4, keepsOrder: 4 }],
-    ['spread-tile/spreadingTapTile', 4, { load: 2, splat: 4, store: 4, keepsOrder: 4 }],
+    ['packed-tile/packedTile', 4, { load: 2, splat: 4, store: 0, keepsOrder: 4 }],
   ])('has a %s that is compiled to the vector instructions that it was written with', (name, steps, each) => {
     const text = readFileSync(new URL('../../build/strict.wat', import.meta.url), 'utf8');
     const start = text.indexOf(`(func $assembly/${name} `);

@@ -58,7 +58,7 @@ const grid = [
   ...Array.from({ length: 6 }, (_, i) => call(1, [30, 3, 12], 1 + i, [3, 3], one, [1, 1])),
   ...Array.from({ length: 6 }, (_, i) => call(1, [1 + i, 3, 12], 30, [3, 3], one, [1, 1])),
   call(1, [17, 3, 8], 18, [3, 3], one, [1, 1]),
-  // Enough channels and positions for filters to be spread out: cut tiles, two blocks of taps, two blocks of positions; strides, groups, 1x1.
+  // Enough channels and positions for filters to be packed: cut tiles, two blocks of taps, two blocks of positions; strides, groups, 1x1.
   call(2, [18, 9, 10], 17, [3, 3], one, [1, 1]),
   ...[23, 24, 25].map((w) => call(1, [12, 1, w], 13, [1, 3], one, [0, 1])), // the fewest
   call(1, [30, 9, 9], 31, [3, 3], one, [1, 1]),
@@ -66,7 +66,7 @@ const grid = [
   call(1, [17, 9, 9], 257, one, one, none),
   call(1, [3, 19, 18], 18, [3, 3], [2, 2], [1, 1]),
   call(2, [36, 9, 10], 40, [3, 2], one, [1, 1], { groups: 2, dilation: [2, 1] }),
-  // Enough channels for the filter gradient's taps to be spread out: cut panels of taps and channels, two blocks of rows, groups, rows of a whole block and longer.
+  // Enough channels for the filter gradient's taps to be packed: cut panels of taps and channels, two blocks of rows, groups, rows of a whole block and longer.
   call(1, [2, 17, 19], 67, [3, 3], one, [1, 1]),
   ...[23, 24, 25].map((o) => call(1, [2, 5, 6], o, [3, 3], one, [1, 1])), // the fewest
   call(2, [2, 9, 20], 142, [3, 3], [2, 2], [1, 1], { groups: 2 }),

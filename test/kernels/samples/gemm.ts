@@ -55,14 +55,14 @@ const grid = [
     call(515, 9, 5, transposes, scalars[3]!, false),
     call(9, 515, 5, transposes, scalars[3]!, true),
     call(140, 41, 300, transposes, scalars[1]!, false),
-    // Enough rows and columns for A to be spread out: tiles cut at the bottom and right, two blocks of k, two of columns.
+    // Enough rows and columns for both operands to be packed: tiles cut at the bottom and right, two blocks of k.
     call(33, 81, 300, transposes, scalars[3]!, false),
     call(34, 88, 257, transposes, scalars[1]!, true),
     call(35, 533, 9, transposes, scalars[2]!, false),
     call(36, 96, 256, transposes, scalars[0]!, true),
-    // Rows of A so far apart that they are packed, and too few to be spread out.
+    // Rows of A so far apart that A is packed, and too few for B to be.
     { ...call(11, 41, 300, transposes, scalars[3]!, false), lda: 3001 },
-    // The fewest rows and columns that are spread out; steps are four to a turn. A packed B, and one of more than a megabyte, need four rows.
+    // The fewest rows and columns for which both are packed; steps are four to a turn. A packed B, and one of more than a megabyte, need four rows.
     ...[4, 5, 6, 7].map((m) => call(m, 20 + m, 20, transposes, scalars[3]!, m === 4)),
     call(6, 1030, 257, transposes, scalars[3]!, false),
     ...[1, 2, 3, 4, 5, 6, 7, 259].map((k) => call(12 + (k % 4), 24 + (k % 8), k, transposes, scalars[1]!, k % 2 === 0)),
