@@ -14,7 +14,7 @@ const sum = 'vaddps xmm{c},xmm15,xmm15';
 const shuffle = 'vshufps xmm{a},xmm15,xmm15,0x88';
 const address = 'lea r8d,[r9+4]';
 const chain = ['vmulps xmm{a},xmm15,xmm{a}', 'vaddps xmm{a},xmm15,xmm{a}'];
-/** A step of the tile of assembly/spread-tile.ts. */
+/** A step of the tile of assembly/packed-tile.ts. */
 const tileStep = [
   'vmovdqu xmm8,[rdi+{at}+512]',
   'vmovdqu xmm9,[rdi+{at}+528]',

@@ -74,6 +74,7 @@ const grid = [
     call(517, 50, 5, transposes, scalars[3]!, false),
     call(66, 297, 260, transposes, scalars[1]!, true),
     call(9, 1030, 257, transposes, scalars[3]!, false),
+    call(9, 250, 1056, transposes, scalars[3]!, false),
     call(17, 49, 11, transposes, scalars[2]!, false),
     call(5, 17, 20, transposes, scalars[3]!, false),
     // One row or column: eight lanes at a time, blocks of 1024 lanes, rows of four steps.
