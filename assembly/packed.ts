@@ -7,10 +7,10 @@ import { tallTiles } from './tall-tile';
 import { anyTile, KC, MR, NR, STORE, TILE_BYTES, UPDATE, zeros } from './tile';
 import { widePackedTile, wideTiles } from './wide-tile';
 
-/** Rows of A in a block: 512 x 256 floats are half a megabyte. 256 to 1024 rows are within 3 % (Zen 3, n = 512 to 1536). */
+/** Rows of A in a block: 512 x 256 floats are half a megabyte of second cache. 256 to 1024 rows are within 3 % (Zen 3, n = 512 to 1536), 128 4 % slower (Zen 5). */
 // @ts-ignore: decorator
 @inline
-const MC: i32 = 512;
+export const MC: i32 = 512;
 
 /**
  * Columns of a large B that are packed together for few rows: 64 are up to 20 % slower in products of 16 to 64 rows by 1024 x 1024, 512 no faster (Zen 3). Else it

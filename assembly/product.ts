@@ -3,23 +3,18 @@
 // here changes the order of any sum. Contract: kernels/gemm.ts.
 import { finish } from './ending';
 import { gemv } from './gemv';
-import { packedBlocks, packsBoth } from './packed';
+import { MC, packedBlocks, packsBoth } from './packed';
 import { packedPanel, packRows, packTwoPanels } from './packing';
 import { isFirstShare, shareEnd, shares, shareStart } from './shares';
 import { tallTile, tallTiles } from './tall-tile';
 import { anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { wideTile, wideTiles } from './wide-tile';
 
-// The sizes were measured (Zen 5, n = 48 to 1024). They are flat: half or double costs at most 5 %.
-
-/** Rows of A in a block: 512 x 256 floats are half a megabyte of second cache. 128 is 4 % slower at n = 1024. */
-// @ts-ignore: decorator
-@inline
-const MC: i32 = 512;
+// The sizes below were measured (Zen 5, n = 48 to 1024). They are flat: half or double costs at most 5 %.
 
 /**
- * Where A is not packed with it: up to this many rows, B is read where it lies (if its columns are contiguous): packing costs 5 % at 48 rows, 9 % at 16. Rows of B that are a
- * multiple of 4096 bytes apart share one set of the first cache: then only one tile's rows (32 x 1024 x 1024: 0.44 of the peak, packed 0.75).
+ * Where A is not packed with it: up to this many rows, B is read where it lies (if its columns are contiguous): packing costs 5 % at 48 rows, 9 % at 16. Rows of B that
+ * are a multiple of 4096 bytes apart share one set of the first cache: then only one tile's rows (32 x 1024 x 1024: 0.44 of the peak, packed 0.75).
  */
 // @ts-ignore: decorator
 @inline
