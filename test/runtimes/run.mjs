@@ -40,7 +40,9 @@ function report(path, ...args) {
   if (!existsSync(path)) return { problem: `missing: ${path}` };
   const { status, stdout, stderr, error } = spawnSync(path, args, { encoding: 'utf8', timeout: TIMEOUT_MS });
   if (error !== undefined) return { problem: error.message };
-  if (status !== 0) return { problem: `exit code ${status}: ${stderr.trim().split('\n').at(-1)}` };
+  // What was thrown stands before its stack; the last line only names the runtime.
+  const thrown = /^(?:Uncaught )?\w*Error\b.*/m.exec(stderr)?.[0] ?? stderr.trim().split('\n').at(-1);
+  if (status !== 0) return { problem: `exit code ${status}: ${thrown}` };
   return JSON.parse(stdout.trim().split('\n').at(-1));
 }
 
