@@ -244,6 +244,9 @@ function spin(condition: () => boolean): void {
  */
 export function serve({ build, modules, memory, words, names, helper }: HelperData): void {
   const instance = instantiate(build, modules, memory);
+  // The memory may have grown while this thread received it. V8 tells threads of that only once they have it; until it grows again, `memory.fill` and
+  // `memory.copy` of this instance would trap in what is new. This brings its size up to date.
+  memory.grow(0);
   // These views stay valid when the memory grows: it is shared.
   const control = new Int32Array(memory.buffer, words, argumentsAt / 4);
   const given = new Float64Array(memory.buffer, words + argumentsAt, mostArguments);
