@@ -157,7 +157,10 @@ export function fourRowsAcross(
   if (width > 0) anyTile(MR, width, steps, a, 4, ROWS_STEP, b, 32, mode, alpha, beta, initial, c, cRow, 4, spare);
 }
 
-/** `fourRowsAcross` of `height` (1 to 4) rows. Four are packed at `panel` first, unless they lie side by side already; one to three are read where they lie. */
+/**
+ * `fourRowsAcross` of `height` (1 to 4) rows, of whose strides one is 4. Four rows are packed at `panel` first, unless they lie side by side already; one to three are
+ * read where they lie.
+ */
 export function rowsAcross(
   height: i32, width: i32, steps: i32, a: usize, aRow: usize, aStep: usize, panel: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize,
   c: usize, cRow: usize, spare: usize,

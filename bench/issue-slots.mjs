@@ -19,12 +19,13 @@ const tileStep = [
   'vmovdqu xmm8,[rdi+{at}+512]',
   'vmovdqu xmm9,[rdi+{at}+528]',
   ...[0, 1, 2, 3].flatMap((r) => [
-    `vmovdqu xmm10,[rdi+{at}+${16 * r}]`,
+    `vbroadcastss xmm10,[rdi+{at}+${4 * r}]`,
     'vmulps xmm11,xmm10,xmm8',
     'vmulps xmm10,xmm10,xmm9',
     `vaddps xmm${2 * r},xmm${2 * r},xmm11`,
     `vaddps xmm${2 * r + 1},xmm${2 * r + 1},xmm10`,
   ]),
+  address,
 ];
 const groups = {
   load: [load],
@@ -38,7 +39,7 @@ const groups = {
   'load, product, sum, address': [load, product, sum, address],
   'load, product, sum, 2 addresses': [load, product, sum, address, 'lea r10d,[r9+8]'],
   'product, sum, shuffle': [product, sum, shuffle],
-  '6 loads, 4 x (2 products > 2 sums)': tileStep,
+  '6 loads, 4 x (2 products > 2 sums), address': tileStep,
   // What a row of the source costs a depthwise convolution with stride 2.
   '3 loads, 3 shuffles, 3 products, 3 sums': [load, load, load, ...[0, 1, 2].flatMap(() => [shuffle, product, sum])],
 };
