@@ -198,8 +198,34 @@ export function packedPanel(packed: usize, n: i32, from: i32, left: i32, steps: 
   return packed + (<usize>(from * ((n + NR - 1) & -NR) + left * steps) << 2);
 }
 
+/** Sixteen contiguous lanes at each step, in four row panels that begin `panel` apart. */
+function packFourPanels(from: usize, step: usize, steps: i32, to: usize, panel: usize): void {
+  let t1 = to + panel, t2 = t1 + panel, t3 = t2 + panel;
+  for (; steps > 0; steps--) {
+    const a = v128.load(from), b = v128.load(from, 16), c = v128.load(from, 32), d = v128.load(from, 48);
+    v128.store(to, a);
+    v128.store(t1, b);
+    v128.store(t2, c);
+    v128.store(t3, d);
+    from += step;
+    to += 16;
+    t1 += 16;
+    t2 += 16;
+    t3 += 16;
+  }
+}
+
 /** Row panels of a matrix, one after the other: four lanes by `steps` each. */
 export function packRows(from: usize, lane: usize, step: usize, rows: i32, steps: i32, to: usize): void {
+  if (lane == 4) {
+    // Sixteen lanes together, a line of the cache: see packTwoPanels.
+    for (; rows >= 16; rows -= 16) {
+      const panel = <usize>steps << 4;
+      packFourPanels(from, step, steps, to, panel);
+      from += 64;
+      to += 4 * panel;
+    }
+  }
   for (; rows > 0; rows -= 4) {
     if (lane == 4) packCopied(from, step, rows, steps, to, 16);
     else packTransposed(from, lane, rows, steps, to, 16);
