@@ -2,8 +2,8 @@
 // are taps of the image.
 import { packPatches } from './image';
 import { ROWS_STEP } from './packed-tile';
-import { fourRowsAcross, PACKED_COLUMNS, rowsAcross } from './packed';
-import { packColumns, packStreams } from './packing';
+import { blockByBlock, MC, PACKED_COLUMNS, rowsAcross } from './packed';
+import { packRows, packStreams } from './packing';
 import { KC, MR, NR, STORE, UPDATE, zeros } from './tile';
 
 /** Positions whose patches are packed together: KC x 512 floats are half a megabyte of second cache. */
@@ -56,50 +56,125 @@ export function packedPositions(
   }
 }
 
-/** Whether the taps of a filter gradient are packed: so many channels, in rows of `wo`, pay for it. */
+/** Bytes for a phase of a strided data gradient: the sums of four rows, and the panels. As kernels/conv-sizes.ts has it. */
+// @ts-ignore: decorator
+@inline
+export function phaseBytes(positions: i32): usize {
+  return <usize>(NC * MR << 2) + (<usize>(KC * min(NC, (positions + NR - 1) & ~(NR - 1))) << 2);
+}
+
+/** `count` sums of `sums` into (STORE) or onto (UPDATE) floats `step` bytes apart. Exactly, as `anyTile` says. */
+// @ts-ignore: decorator
+@inline
+function scatterRun(mode: i32, sums: usize, count: i32, to: usize, step: usize): void {
+  if (mode == STORE) {
+    for (; count > 0; count--) {
+      store<f32>(to, load<f32>(sums));
+      sums += 4;
+      to += step;
+    }
+    return;
+  }
+  for (; count > 0; count--) {
+    store<f32>(to, load<f32>(to) + load<f32>(sums));
+    sums += 4;
+    to += step;
+  }
+}
+
+/**
+ * `packedPositions` of all positions of a phase of a data gradient, with filters in panels of four rows, for results that lie apart: position (y, x) of row r at
+ * `to` + r * `toRow` + y * `toLine` + x * `toPixel`.
+ */
+export function scatteredPositions(
+  patches: usize, positions: i32, columns: i32, rowBytes: usize, taps: usize, filter: usize, k: i32, rows: i32,
+  to: usize, toRow: usize, toLine: usize, toPixel: usize, panel: usize, spare: usize,
+): void {
+  const sums = panel, block = panel + <usize>(NC * MR << 2), sumRow = <usize>NC << 2;
+  // Rows of patches without a gap between them (1x1 filters) are one row.
+  const across = rowBytes == <usize>columns << 2 ? positions : columns;
+  for (let q = 0; q < positions; q += NC) {
+    const width = min(NC, positions - q), line = q / columns, column = q - line * columns;
+    for (let from = 0; from < k; from += KC) {
+      const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE, list = taps + (<usize>from << 2);
+      for (let at = 0; at < width; at += NR) {
+        packPatches(patches, q + at, positions, across, rowBytes, list, steps, block + <usize>(at * steps) * 4);
+      }
+      let four = filter + <usize>from * ROWS_STEP, plane = to + <usize>line * toLine;
+      for (let row = 0; row < rows; row += MR) {
+        const height = min(MR, rows - row);
+        rowsAcross(height, width, steps, four, 4, ROWS_STEP, 0, block, STORE, 1, 0, zeros, sums, sumRow, spare);
+        for (let r = 0; r < height; r++) {
+          let sum = sums + <usize>r * sumRow, pixels = plane, first = column;
+          for (let left = width; left > 0; ) {
+            const run = min(left, columns - first);
+            scatterRun(mode, sum, run, pixels + <usize>first * toPixel, toPixel);
+            sum += <usize>run << 2;
+            pixels += toLine;
+            left -= run;
+            first = 0;
+          }
+          plane += toRow;
+        }
+        four += <usize>k * ROWS_STEP;
+      }
+    }
+  }
+}
+
+/** Whether the gradients and taps of a filter gradient are packed: so many channels, in rows of `wo`, pay for it. */
 // @ts-ignore: decorator
 @inline
 export function packsTaps(channels: i32, wo: i32): bool {
   return channels >= PACKED_COLUMNS && wo <= KC;
 }
 
-/** Bytes for a packed gradient of ho x wo: eight channels, or a panel of four taps and a block of all channels. As kernels/conv-sizes.ts has it. */
+/** Bytes for a packed gradient of ho x wo: eight channels of all of it, or a block of rows of up to MC channels and two panels of taps. As kernels/conv-sizes.ts has it. */
 // @ts-ignore: decorator
 @inline
 export function gradientBytes(channels: i32, ho: i32, wo: i32): usize {
-  const eight = <usize>(ho * wo) << 5;
-  return packsTaps(channels, wo) ? max(eight, <usize>KC * ROWS_STEP + <usize>((channels + NR - 1) / NR * KC) * 32) : eight;
+  if (!packsTaps(channels, wo)) return <usize>(ho * wo) << 5;
+  return <usize>(KC * (min(MC, (channels + MR - 1) & -MR) + 2 * NR)) << 2;
 }
 
-/** `filterGroup` of conv.ts, which names the parameters, with taps packed. */
-export function packedFilterGroup(
-  patches: usize, gradY: usize, sums: usize, sumRow: usize, taps: usize, tapPanels: i32, firstPanel: i32, endPanel: i32, o: i32, ho: i32, wo: i32,
-  rowBytes: usize, panel: usize,
-): void {
-  // Another share's group.
-  if (firstPanel >= endPanel) return;
-  const plane = <usize>(ho * wo) << 2, blockRows = KC / wo, first = NR * firstPanel, width = NR * (endPanel - firstPanel);
-  const block = panel + <usize>KC * ROWS_STEP;
-  gradY += <usize>first * plane;
-  for (let row = 0; row < ho; row += blockRows) {
-    const count = min(blockRows, ho - row), steps = count * wo, origin = patches + <usize>row * rowBytes;
-    let gradient = gradY + (<usize>(row * wo) << 2), to = block;
-    for (let left = min(o, NR * endPanel) - first; left > 0; left -= NR) {
-      packColumns(gradient, plane, 4, min(NR, left), steps, to, 32);
-      gradient += <usize>NR * plane;
-      to += <usize>steps << 5;
+/** A column panel of 1 to 8 taps (byte offsets at `taps`, four of which must be there for four to read): `rows` rows of `wo` positions, one after the other. */
+function packTaps(origin: usize, taps: usize, count: i32, rows: i32, wo: i32, rowBytes: usize, to: usize): void {
+  for (; count > 0; count -= 4) {
+    const t0 = load<usize>(taps), t1 = load<usize>(taps, 4), t2 = load<usize>(taps, 8), t3 = load<usize>(taps, 12);
+    let from = origin, at = to;
+    for (let y = 0; y < rows; y++) {
+      packStreams(from + t0, from + t1, from + t2, from + t3, wo, at, 32);
+      from += rowBytes;
+      at += <usize>wo << 5;
     }
-    let sum = sums + (<usize>first << 2), four = taps;
-    for (let t = 0; t < tapPanels; t++) {
-      const t0 = load<usize>(four), t1 = load<usize>(four, 4), t2 = load<usize>(four, 8), t3 = load<usize>(four, 12);
-      for (let y = 0; y < count; y++) {
-        const from = origin + <usize>y * rowBytes;
-        packStreams(from + t0, from + t1, from + t2, from + t3, wo, panel + <usize>(y * wo) * ROWS_STEP, ROWS_STEP);
+    taps += 16;
+    to += 16;
+  }
+}
+
+/**
+ * The filter gradient of one image and group, with everything packed: the block sums of channels `begin` to before `end` are added to rows of `k` taps at
+ * `gradient`, or stored if they are the `first`. A channel's plane of gradY is a row of A, taps are columns of B, and positions the steps.
+ */
+export function packedFilterGroup(
+  first: bool, patches: usize, gradY: usize, gradient: usize, taps: usize, k: i32, begin: i32, end: i32, ho: i32, wo: i32, rowBytes: usize, panel: usize,
+  spare: usize,
+): void {
+  const plane = <usize>(ho * wo) << 2, gradientRow = <usize>k << 2, blockRows = KC / wo, block = panel + <usize>(2 * KC * NR << 2);
+  for (let row = 0; row < ho; row += blockRows) {
+    const rows = min(blockRows, ho - row), steps = rows * wo, origin = patches + <usize>row * rowBytes;
+    const mode = first && row == 0 ? STORE : UPDATE, from = gradY + (<usize>(row * wo) << 2);
+    // Rows without a gap between them are one.
+    const whole = rowBytes == <usize>wo << 2;
+    for (let top = begin; top < end; top += MC) {
+      const channels = min(MC, end - top);
+      packRows(from + <usize>top * plane, plane, 4, channels, steps, block);
+      for (let t = 0; t < k; t += 2 * NR) {
+        const width = min(2 * NR, k - t), list = taps + (<usize>t << 2);
+        packTaps(origin, list, min(NR, width), whole ? 1 : rows, whole ? steps : wo, rowBytes, panel);
+        packTaps(origin, list + (NR << 2), width - NR, whole ? 1 : rows, whole ? steps : wo, rowBytes, panel + <usize>(steps << 5));
+        blockByBlock(channels, width, steps, block, panel, mode, 1, 1, gradient + <usize>top * gradientRow + (<usize>t << 2), gradientRow, spare);
       }
-      // Whole tiles: the rows of sums have room for the last one.
-      fourRowsAcross(width, steps, panel, block, UPDATE, 1, 1, zeros, sum, sumRow, panel);
-      four += 16;
-      sum += <usize>MR * sumRow;
     }
   }
 }

@@ -2,17 +2,20 @@
 // Each is a matrix product whose patches are never laid out. Forward and backward-data take eight output positions at a time, and either read
 // their patches in place, through a list of tap offsets, or pack them into a panel straight from the (padded) image. Backward-filter reads in
 // place: along an output row the patches of a tap are adjacent floats.
-import { anyTapTile, anyTile, KC, mergeOne, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
+import { anyTapTile, anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { clear, copyPadded, neighbours, packPatches } from './image';
-import { packTransposed } from './packing';
+import { packRows, packTransposed } from './packing';
 import { allFinite } from './lanes';
 import { depthwiseBackwardData, depthwiseForward } from './depthwise';
 import { depthwiseBackwardFilter } from './depthwise-filter';
 import { ENDING_BYTES, finishLike, writeLikeEnding } from './ending';
 import { filterLanes, suitsFilterLanes } from './filter-lanes';
 import { NOTHING, product } from './product';
-import { dealImages, shareEnd, shares, shareStart } from './shares';
-import { DIRECT_ROWS, gradientBytes, NC, packedFilterGroup, packedPositions, packsFilters, packsTaps, panelBytes } from './conv-packed';
+import { dealImages, isFirstShare, shareEnd, shares, shareStart } from './shares';
+import {
+  DIRECT_ROWS, gradientBytes, NC, packedFilterGroup, packedPositions, packsFilters, packsTaps, panelBytes, phaseBytes, scatteredPositions,
+} from './conv-packed';
+import { tapStep } from './reach';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 
 /** Up to this many images, the data gradient of 1x1 filters is a plain matrix product (512 channels at 7x7: 41 instead of 33 GFLOP/s; at 8: 41 and 44). */
@@ -154,7 +157,8 @@ function forward(
   clear(start, o + MR);
   if (bias) memory.copy(start, bias, <usize>o << 2);
   if (!plain) clear(padded, c * rows * pitch);
-  const rowBytes = <usize>(strideH * pitch) << 2;
+  // Rows of patches without a gap between them (1x1 filters) are one row.
+  const rowBytes = <usize>(strideH * pitch) << 2, columns = rowBytes == <usize>wo << 2 ? positions : wo;
   // Images that are cut are cut along their positions, between panels.
   const panels = (positions + NR - 1) / NR;
   const from = cut ? NR * shareStart(panels) : 0, end = cut ? min(positions, NR * shareEnd(panels)) : positions;
@@ -164,7 +168,7 @@ function forward(
     for (let group = 0; group < groups; group++) {
       const first = <usize>(group * rowsEach);
       forwardGroup(
-        patches, taps, weight + (first * k << 2), start + (first << 2), y + (first * positions << 2), rowsEach, k, from, end, positions, wo,
+        patches, taps, weight + (first * k << 2), start + (first << 2), y + (first * positions << 2), rowsEach, k, from, end, positions, columns,
         rowBytes, ending, panel, spare,
       );
       patches += <usize>(each * rows * pitch) << 2;
@@ -257,98 +261,153 @@ export function conv2d_f32_backward_data(
     }
     return;
   }
-  const phaseTaps = each * kh * kw;
-  const spare = scratch, panel = spare + TILE_BYTES, taps = panel + panelBytes(rowsEach, strideH == 1 && strideW == 1 ? h * w : 0);
-  const filter = taps + floats(phaseTaps), padded = filter + floats(phaseTaps * (rowsEach + MR));
+  const strided = strideH > 1 || strideW > 1, phaseTaps = each * kh * kw;
+  const phasePositions = ((h + strideH - 1) / strideH) * ((w + strideW - 1) / strideW);
+  const spare = scratch, panel = spare + TILE_BYTES, taps = panel + (strided ? phaseBytes(phasePositions) : panelBytes(rowsEach, h * w));
+  const filter = taps + floats(phaseTaps), places = filter + floats(phaseTaps * (rowsEach + MR)), padded = places + floats(6 * kh * kw);
   // Images that are cut are cut along the channels of each group, four staying together.
   const quads = (rowsEach + MR - 1) / MR;
   const firstRow = cut ? MR * shareStart(quads) : 0, endRow = cut ? min(rowsEach, MR * shareEnd(quads)) : rowsEach, count = endRow - firstRow;
   if (count == 0) return;
+  const ownRows = <usize>(count + MR - 1 & -MR) << 2;
   clear(padded, each * rows * pitch);
-  if (strideH > 1 || strideW > 1) {
+  // The lists and filters of all phases, one after the other.
+  const stepH = tapStep(false, strideH, dilationH), stepW = tapStep(false, strideW, dilationW);
+  let list = taps, packed = filter, empty = false;
+  for (let rh = 0; rh < strideH; rh++) {
+    for (let rw = 0; rw < strideW; rw++) {
+      const i = firstTap(kh, strideH, dilationH, rh), j = firstTap(kw, strideW, dilationW, rw), count = tapsFrom(i, kh, stepH) * tapsFrom(j, kw, stepW);
+      listPhase(list, each, i, kh, stepH, j, kw, stepW, strideH, strideW, dilationH, dilationW, rows, pitch);
+      listPlaces(places, packed, count, i, kh, stepH, j, kw, stepW);
+      list += <usize>(each * count) << 2;
+      packed += <usize>(each * count) * ownRows;
+      if (count == 0) empty = true;
+    }
+  }
+  if (empty) {
     // Pixels that no tap meets.
     for (let part = 0; part < n * groups; part++) clear(gradX + (<usize>((part * rowsEach + firstRow) * h * w) << 2), count * h * w);
   }
-  for (let rh = 0; rh < strideH; rh++) {
-    for (let rw = 0; rw < strideW; rw++) {
-      // First pixel of the phase, and the row and column of gradY that a tap 0 would meet.
-      const y0 = (rh - paddingH % strideH + strideH) % strideH, x0 = (rw - paddingW % strideW + strideW) % strideW;
-      if (y0 >= h || x0 >= w) continue;
-      const origin = padded + (<usize>((top + (y0 + paddingH) / strideH) * pitch + left + (x0 + paddingW) / strideW) << 2);
-      const countY = (h - 1 - y0) / strideH + 1, countX = (w - 1 - x0) / strideW + 1;
-      const k = listPhase(taps, each, kh, kw, strideH, strideW, dilationH, dilationW, rh, rw, rows, pitch);
-      if (k == 0) continue;
-      for (let group = 0; group < groups; group++) {
-        const filters = weight + (<usize>(group * filterEach) << 2);
-        packPhase(filter, filters, firstRow, endRow, rowsEach, each, kh, kw, strideH, strideW, dilationH, dilationW, rh, rw);
-        let from = gradY + (<usize>(group * each * ho * wo) << 2);
-        let to = gradX + (<usize>((group * rowsEach + firstRow) * h * w + y0 * w + x0) << 2);
-        for (let image = 0; image < n; image++) {
-          copyPadded(from, each, ho, wo, padded, rows, pitch, top, left, 1);
-          onePhase(origin, countY, countX, pitch, taps, filter, k, count, to, h, w, strideH, strideW, panel, spare);
-          from += <usize>(o * ho * wo) << 2;
-          to += <usize>(c * h * w) << 2;
-        }
-      }
-    }
-  }
-}
-
-/** Lists the taps (o, i, j) of a phase: those that leave no remainder. Returns how many there are. */
-function listPhase(
-  taps: usize, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32, rh: i32, rw: i32, rows: i32, pitch: i32,
-): i32 {
-  let k = 0;
-  for (let channel = 0; channel < o; channel++) {
-    for (let i = 0; i < kh; i++) {
-      if (i * dilationH % strideH != rh) continue;
-      for (let j = 0; j < kw; j++) {
-        if (j * dilationW % strideW != rw) continue;
-        const row = channel * rows - i * dilationH / strideH;
-        store<i32>(taps + (<usize>k << 2), (row * pitch - j * dilationW / strideW) << 2);
-        k++;
-      }
-    }
-  }
-  return k;
-}
-
-/** Packs the weights of a phase in row panels of four channels, from `first` to before `end`. */
-function packPhase(
-  filter: usize, weight: usize, first: i32, end: i32, c: i32, o: i32, kh: i32, kw: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32, rh: i32, rw: i32,
-): void {
-  const channelBytes = <usize>(kh * kw) << 2;
-  for (let row = first; row < end; row += MR) {
-    for (let channel = 0; channel < o; channel++) {
-      for (let i = 0; i < kh; i++) {
-        if (i * dilationH % strideH != rh) continue;
-        for (let j = 0; j < kw; j++) {
-          if (j * dilationW % strideW != rw) continue;
-          let from = weight + <usize>(channel * c + row) * channelBytes + (<usize>(i * kw + j) << 2);
-          for (let lane = 0; lane < MR; lane++) {
-            store<f32>(filter, row + lane < c ? load<f32>(from) : 0);
-            from += channelBytes;
-            filter += 4;
+  for (let group = 0; group < groups; group++) {
+    packFilters(filter, places, weight + (<usize>(group * filterEach) << 2), firstRow, endRow, rowsEach, each, kh * kw);
+    let from = gradY + (<usize>(group * each * ho * wo) << 2), to = gradX + (<usize>((group * rowsEach + firstRow) * h * w) << 2);
+    for (let image = 0; image < n; image++) {
+      copyPadded(from, each, ho, wo, padded, rows, pitch, top, left, 1);
+      list = taps;
+      packed = filter;
+      for (let rh = 0; rh < strideH; rh++) {
+        const tapsH = tapsFrom(firstTap(kh, strideH, dilationH, rh), kh, stepH);
+        for (let rw = 0; rw < strideW; rw++) {
+          const k = each * tapsH * tapsFrom(firstTap(kw, strideW, dilationW, rw), kw, stepW);
+          // First pixel of the phase, and the row and column of gradY that a tap 0 would meet.
+          const y0 = (rh - paddingH % strideH + strideH) % strideH, x0 = (rw - paddingW % strideW + strideW) % strideW;
+          if (k > 0 && y0 < h && x0 < w) {
+            const origin = padded + (<usize>((top + (y0 + paddingH) / strideH) * pitch + left + (x0 + paddingW) / strideW) << 2);
+            const countY = (h - 1 - y0) / strideH + 1, countX = (w - 1 - x0) / strideW + 1, pixels = to + (<usize>(y0 * w + x0) << 2);
+            if (strided) {
+              scatteredPositions(
+                origin, countY * countX, countX, <usize>pitch << 2, list, packed, k, count, pixels, <usize>(h * w) << 2, <usize>(strideH * w) << 2,
+                <usize>strideW << 2, panel, spare,
+              );
+            } else adjacentPixels(origin, h * w, w, pitch, list, packed, k, count, pixels, panel, spare);
           }
+          list += <usize>k << 2;
+          packed += <usize>k * ownRows;
         }
+      }
+      from += <usize>(o * ho * wo) << 2;
+      to += <usize>(c * h * w) << 2;
+    }
+  }
+}
+
+/** The first tap of a phase, of those that are `tapStep` apart; `kernel` if it has none. */
+function firstTap(kernel: i32, stride: i32, dilation: i32, phase: i32): i32 {
+  let i = 0;
+  while (i < kernel && i * dilation % stride != phase) i++;
+  return i;
+}
+
+// @ts-ignore: decorator
+@inline
+function tapsFrom(first: i32, kernel: i32, step: i32): i32 {
+  return (kernel - first + step - 1) / step;
+}
+
+/** Lists the taps (o, i, j) of a phase: those from row `firstH` and column `firstW` on. */
+function listPhase(
+  taps: usize, o: i32, firstH: i32, kh: i32, stepH: i32, firstW: i32, kw: i32, stepW: i32, strideH: i32, strideW: i32, dilationH: i32, dilationW: i32,
+  rows: i32, pitch: i32,
+): void {
+  for (let channel = 0; channel < o; channel++) {
+    for (let i = firstH; i < kh; i += stepH) {
+      const row = channel * rows - i * dilationH / strideH;
+      for (let j = firstW; j < kw; j += stepW) {
+        store<i32>(taps, (row * pitch - j * dilationW / strideW) << 2);
+        taps += 4;
       }
     }
   }
 }
 
-/** The pixels of one phase of one image: `countY` x `countX` pixels, strideH and strideW apart, the first one at `to`. */
-function onePhase(
-  origin: usize, countY: i32, countX: i32, pitch: i32, taps: usize, filter: usize, k: i32, c: i32, to: usize, h: i32, w: i32,
-  strideH: i32, strideW: i32, panel: usize, spare: usize,
+/** For each of the `count` taps of a phase, where packFilters puts it: its first vector, and how many bytes further those of the next filter are. */
+function listPlaces(places: usize, to: usize, count: i32, firstH: i32, kh: i32, stepH: i32, firstW: i32, kw: i32, stepW: i32): void {
+  for (let i = firstH; i < kh; i += stepH) {
+    for (let j = firstW; j < kw; j += stepW) {
+      const place = places + (<usize>(i * kw + j) << 3);
+      store<usize>(place, to);
+      store<i32>(place, count << 4, 4);
+      to += 16;
+    }
+  }
+}
+
+/** Channels whose weights are packed before the next filter is read: so many lie side by side. */
+// @ts-ignore: decorator
+@inline
+const TOGETHER: i32 = 4 * MR;
+
+/**
+ * Packs the weights of all phases in row panels of four channels, from `first` to before `end` of `c`; rows that are missing hold anything. A filter (of `o`) has
+ * `taps` weights for each channel, which `places` deals out.
+ */
+function packFilters(to: usize, places: usize, weight: usize, first: i32, end: i32, c: i32, o: i32, taps: i32): void {
+  if (taps == 1) {
+    packRows(weight + (<usize>first << 2), 4, <usize>c << 2, end - first, o, to);
+    return;
+  }
+  const channelBytes = <usize>taps << 2, four = places + floats(2 * taps);
+  for (let top = first; top < end; top += TOGETHER) {
+    let filter = weight + <usize>top * channelBytes;
+    for (let out = 0; out < o; out++) {
+      let from = filter;
+      for (let row = top; row < min(end, top + TOGETHER); row += MR) {
+        packTransposed(from, channelBytes, min(MR, c - row), taps, four, 16);
+        from += 4 * channelBytes;
+        const which = (row - first) / MR * o + out;
+        for (let t = 0; t < taps; t++) {
+          const place = places + (<usize>t << 3);
+          v128.store(load<usize>(place) + which * load<i32>(place, 4), v128.load(four + (<usize>t << 4)));
+        }
+      }
+      filter += <usize>c * channelBytes;
+    }
+  }
+}
+
+/** The `positions` pixels of one image, `w` in a row, where no stride sets them apart. */
+function adjacentPixels(
+  origin: usize, positions: i32, w: i32, pitch: i32, taps: usize, filter: usize, k: i32, c: i32, to: usize, panel: usize, spare: usize,
 ): void {
-  const positions = countY * countX, toRow = <usize>(h * w) << 2, rowBytes = <usize>pitch << 2;
-  const adjacent = strideH == 1 && strideW == 1, direct = adjacent && c <= DIRECT_ROWS;
-  if (adjacent && packsFilters(c, positions)) {
+  const toRow = <usize>positions << 2, rowBytes = <usize>pitch << 2, direct = c <= DIRECT_ROWS;
+  // Rows of patches without a gap between them (1x1 filters) are one row.
+  const columns = pitch == w ? positions : w;
+  if (packsFilters(c, positions)) {
     // Panels hold four rows to the end of k.
     const quad = <usize>k << 4;
     for (let q = 0; q < positions; q += NC) {
       packedPositions(
-        origin, q, min(NC, positions - q), positions, countX, rowBytes, taps, filter, quad, 4, 16, k, c, zeros, 0, to, toRow, panel, spare,
+        origin, q, min(NC, positions - q), positions, columns, rowBytes, taps, filter, quad, 4, 16, k, c, zeros, 0, to, toRow, panel, spare,
       );
     }
     return;
@@ -357,28 +416,17 @@ function onePhase(
     const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE;
     for (let q = 0; q < positions; q += NR) {
       const list = taps + (<usize>from << 2), width = min(NR, positions - q);
-      const first = direct ? neighbours(origin, q, positions, countX, rowBytes) : 0;
-      const other = first ? neighbours(origin, q + 4, positions, countX, rowBytes) : 0;
-      if (!other) packPatches(origin, q, positions, countX, rowBytes, list, steps, panel);
+      const first = direct ? neighbours(origin, q, positions, columns, rowBytes) : 0;
+      const other = first ? neighbours(origin, q + 4, positions, columns, rowBytes) : 0;
+      if (!other) packPatches(origin, q, positions, columns, rowBytes, list, steps, panel);
+      // Panels hold four rows to the end of k: this block's part starts `from` steps into it.
+      let a = filter + (<usize>from << 4), at = to + (<usize>q << 2);
       for (let row = 0; row < c; row += MR) {
         const height = min(MR, c - row);
-        // Panels hold four rows to the end of k: this block's part starts `from` steps into it.
-        const a = filter + (<usize>(row * k) << 2) + (<usize>from << 4);
-        const at = to + <usize>row * toRow;
-        if (other) {
-          anyTapTile(height, steps, a, 4, 16, first, other, list, mode, zeros, at + (<usize>q << 2), toRow, spare);
-        } else if (adjacent) {
-          anyTile(height, width, steps, a, 4, 16, panel, 32, mode, 1, 1, zeros, at + (<usize>q << 2), toRow, 4, spare);
-        } else {
-          tile(1, steps, a, a + 4, a + 8, a + 12, 16, 0, panel, 32, STORE, 1, 0, zeros, spare, 32);
-          for (let j = 0; j < width; j++) {
-            const y = (q + j) / countX, x = (q + j) - y * countX;
-            const pixel = at + (<usize>(y * strideH * w + x * strideW) << 2);
-            for (let r = 0; r < height; r++) {
-              mergeOne(mode, 1, 1, zeros, pixel + <usize>r * toRow, spare + (<usize>(r * NR + j) << 2));
-            }
-          }
-        }
+        if (other) anyTapTile(height, steps, a, 4, 16, first, other, list, mode, zeros, at, toRow, spare);
+        else anyTile(height, width, steps, a, 4, 16, panel, 32, mode, 1, 1, zeros, at, toRow, 4, spare);
+        a += <usize>k << 4;
+        at += 4 * toRow;
       }
     }
   }
@@ -406,14 +454,16 @@ export function conv2d_f32_backward_filter(
   const plain = isPlain(strideW, paddingH, paddingW);
   const rows = h + 2 * paddingH, pitch = plain ? w : phasePitch(w + 2 * paddingW, strideW);
   const tapPanels = (k + MR - 1) / MR, outPanels = (columnsEach + NR - 1) / NR;
-  // A row of sums for each tap, with room for whole panels of channels.
-  const sumRow = <usize>outPanels * 32, groupSums = <usize>(tapPanels * MR) * sumRow;
-  const taps = scratch, sums = taps + floats(k + MR), columns = sums + <usize>groups * groupSums;
+  // A row of sums for each tap, with room for whole panels of channels; where everything is packed, the sums lie in the gradient itself.
+  const packed = packsTaps(columnsEach, wo);
+  const sumRow = <usize>outPanels * 32, groupSums: usize = packed ? 0 : <usize>(tapPanels * MR) * sumRow;
+  const spare = scratch, taps = spare + TILE_BYTES, sums = taps + floats(k + MR), columns = sums + <usize>groups * groupSums;
   const padded = columns + gradientBytes(columnsEach, ho, wo);
   listTaps(taps, each, kh, kw, rows, pitch, strideW, dilationH, dilationW);
   // The last panel's missing taps repeat the last tap; their sums are thrown away.
   for (let t = k; t < tapPanels * MR; t++) store<i32>(taps + (<usize>t << 2), load<i32>(taps + (<usize>(k - 1) << 2)));
-  clear(sums, groups * tapPanels * outPanels * MR * NR);
+  if (!packed) clear(sums, groups * tapPanels * outPanels * MR * NR);
+  else if (n == 0 && isFirstShare()) clear(gradWeight, o * k);
   if (!plain) clear(padded, c * rows * pitch);
   const rowBytes = <usize>(strideH * pitch) << 2;
   // Sums run over images, so what is dealt out is panels of output channels.
@@ -424,14 +474,17 @@ export function conv2d_f32_backward_filter(
     let patches = plain ? x : padded, sum = sums;
     for (let group = 0; group < groups; group++) {
       const first = max(0, firstPanel - group * outPanels), end = min(outPanels, endPanel - group * outPanels);
-      if (packsTaps(columnsEach, wo)) packedFilterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
-      else filterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
+      if (packed) {
+        const begin = NR * first, gradient = gradWeight + (<usize>(group * columnsEach * k) << 2);
+        packedFilterGroup(image == 0, patches, gradY, gradient, taps, k, begin, min(columnsEach, NR * end), ho, wo, rowBytes, columns, spare);
+      } else filterGroup(patches, gradY, sum, sumRow, taps, tapPanels, first, end, columnsEach, ho, wo, rowBytes, columns);
       patches += <usize>(each * rows * pitch) << 2;
       gradY += <usize>(columnsEach * positions) << 2;
       sum += groupSums;
     }
     x += <usize>(c * h * w) << 2;
   }
+  if (packed) return;
   for (let group = 0; group < groups; group++) {
     for (let left = 0; left < columnsEach; left++) {
       const number = group * outPanels + left / NR;

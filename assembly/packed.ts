@@ -88,7 +88,7 @@ function onePanel(
 }
 
 /** `rows` rows by `columns` columns of C: a block of A, in panels of four rows, by a block of B, in panels of eight columns. */
-function blockByBlock(
+export function blockByBlock(
   rows: i32, columns: i32, steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, c: usize, cRow: usize, spare: usize,
 ): void {
   const panel = <usize>steps << 5;
@@ -138,7 +138,7 @@ export function packedBlocks(
 }
 
 /** Four rows that are packed at `a` by `width` columns of C: panels of B, one after the other, stream past them from the second cache. */
-export function fourRowsAcross(
+function fourRowsAcross(
   width: i32, steps: i32, a: usize, b: usize, mode: i32, alpha: f32, beta: f32, initial: usize, c: usize, cRow: usize, spare: usize,
 ): void {
   const panel = <usize>steps << 5;

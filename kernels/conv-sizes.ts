@@ -80,11 +80,16 @@ function panelBytes(rows: number, positions: number): number {
   return 16 * blockLength + 4 * blockLength * Math.min(512, Math.ceil(positions / 8) * 8);
 }
 
-/** A packed gradient: eight channels of a plane, or a panel of four taps and a block of all channels. */
+/** A phase of a strided data gradient: the sums of four rows, and up to 512 positions. */
+function phaseBytes({ h, w, strideH, strideW }: ConvSizes): number {
+  const positions = Math.ceil(h / strideH) * Math.ceil(w / strideW);
+  return 4 * (4 * 512 + blockLength * Math.min(512, Math.ceil(positions / 8) * 8));
+}
+
+/** A packed gradient: eight channels of a plane, or up to 512 channels of a block and two panels of taps. */
 function gradientBytes(channels: number, ho: number, wo: number): number {
-  const eight = 32 * ho * wo;
-  if (channels < 24 || wo > blockLength) return eight;
-  return Math.max(eight, 16 * blockLength + 32 * blockLength * Math.ceil(channels / 8));
+  if (channels < 24 || wo > blockLength) return 32 * ho * wo;
+  return 4 * blockLength * (Math.min(512, Math.ceil(channels / 4) * 4) + 16);
 }
 
 /** One padded image, its rows rounded up to a multiple of the stride. */
@@ -163,8 +168,8 @@ export function dataScratch(values: Sizes): number {
   const columns = left + Math.max(wo, Math.floor((s.w - 1 + s.paddingW) / s.strideW) + 1);
   if (isDepthwise(s)) return depthwiseDataBytes(s, rows, columns);
   const taps = each * s.kh * s.kw;
-  const packed = floatBytes(taps) + floatBytes(taps * (rowsEach + 4));
-  const panels = panelBytes(rowsEach, s.strideH === 1 && s.strideW === 1 ? s.h * s.w : 0);
+  const packed = floatBytes(taps) + floatBytes(taps * (rowsEach + 4)) + floatBytes(6 * s.kh * s.kw);
+  const panels = s.strideH > 1 || s.strideW > 1 ? phaseBytes(s) : panelBytes(rowsEach, s.h * s.w);
   const image = tileBytes + panels + packed + floatBytes(each * rows * columns);
   const product = s.kh === 1 && s.kw === 1 ? productScratch(rowsEach, s.h * s.w, each) : 0;
   return Math.max(image, product, laneBytes(s, each, [ho, wo], rowsEach, [s.h, s.w]));
@@ -176,7 +181,9 @@ export function filterScratch(values: Sizes): number {
   const [ho, wo] = outputPlane(s);
   if (isDepthwise(s) && s.dilationW === 1 && s.kw > 1) return depthwiseFilterBytes(s);
   const taps = (s.c / s.groups) * s.kh * s.kw;
-  const sums = s.groups * Math.ceil(taps / 4) * Math.ceil(s.o / s.groups / 8) * tileBytes;
-  const gradient = gradientBytes(s.o / s.groups, ho, wo);
-  return Math.max(floatBytes(taps + 4) + sums + gradient + paddedBytes(s), filterLaneBytes(s));
+  const channels = s.o / s.groups;
+  const packed = channels >= 24 && wo <= blockLength;
+  const sums = packed ? 0 : s.groups * Math.ceil(taps / 4) * Math.ceil(channels / 8) * tileBytes;
+  const gradient = gradientBytes(channels, ho, wo);
+  return Math.max(tileBytes + floatBytes(taps + 4) + sums + gradient + paddedBytes(s), filterLaneBytes(s));
 }

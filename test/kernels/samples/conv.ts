@@ -71,6 +71,15 @@ const grid = [
   ...[23, 24, 25].map((o) => call(1, [2, 5, 6], o, [3, 3], one, [1, 1])), // the fewest
   call(2, [2, 9, 20], 142, [3, 3], [2, 2], [1, 1], { groups: 2 }),
   ...[256, 257].map((w) => call(1, [1, 2, w], 65, [1, 1], one, none)),
+  // The same without an image, with more channels than are packed together, and where rows of patches leave no gap.
+  call(0, [2, 5, 5], 30, [3, 3], one, none),
+  call(2, [2, 3, 3], 515, [2, 2], one, none),
+  call(1, [5, 12, 6], 25, [3, 1], one, none),
+  // Data gradients with strides: more than one pass of channels, groups, two blocks of taps over two of positions, rows of pixels without a gap.
+  call(2, [18, 9, 11], 20, [3, 3], [2, 2], [1, 1]),
+  call(1, [38, 7, 8], 6, [3, 3], [2, 1], [1, 1], { groups: 2 }),
+  call(1, [5, 50, 49], 260, one, [2, 2], none),
+  call(1, [3, 9, 10], 4, [3, 5], [2, 2], [1, 2], { dilation: [2, 1] }),
   // Batches: images as lanes, whole and cut batches, every cut of channels, one to three blocks of taps, phases, pixels that no tap meets.
   call(8, [1, 12, 13], 6, [5, 5], one, [2, 2]),
   call(11, [6, 14, 14], 16, [5, 5], one, none),
