@@ -1,6 +1,7 @@
 // The binary's exports: kernels by family, and where its static data ends.
 export * from './average-pool';
 export * from './conv';
+export * from './conv-data';
 export * from './copy';
 export * from './embedding';
 export * from './gemm';

@@ -333,7 +333,7 @@ export const kernelMutants = [
   ),
   kernel(
     'stride: phases of the data gradient start one pixel late',
-    'conv',
+    'conv-data',
     '(rh - paddingH % strideH + strideH) % strideH',
     '(rh - paddingH % strideH + strideH + 1) % strideH',
     '^conv2d_f32_backward_data equals',
@@ -424,14 +424,21 @@ export const kernelMutants = [
   ),
   kernel(
     'stride: phases without taps keep what was there',
-    'conv',
+    'conv-data',
     'if (count == 0) empty = true;',
     '',
     '^conv2d_f32_backward_data equals',
   ),
   kernel(
+    'edge: gradients with a border at the left are read where they lie',
+    'conv-data',
+    'rows == ho && pitch == wo',
+    'rows == ho',
+    '^conv2d_f32_backward_data equals',
+  ),
+  kernel(
     'packing: the second sixteen channels of a data gradient take the first ones’ places',
-    'conv',
+    'conv-data',
     'const which = (row - first) / MR * o + out;',
     'const which = (row - top) / MR * o + out;',
     '^conv2d_f32_backward_data equals',
