@@ -1,5 +1,5 @@
-// Convolutions with both operands packed (packed.ts): as many patches as the second cache holds, and four filters at a time. And the filter gradient, whose rows
-// are taps of the image.
+// Convolutions with both operands packed (packed.ts): as many patches as the second cache holds, and four filters at a time; the same for a phase of a strided data
+// gradient, whose pixels lie apart; and the filter gradient, whose rows are channels of gradY and whose columns are taps of the image.
 import { packPatches } from './image';
 import { ROWS_STEP } from './packed-tile';
 import { blockByBlock, MC, PACKED_COLUMNS, rowsAcross } from './packed';
