@@ -54,7 +54,7 @@ export function conv2d_f32_backward_data(
     if (n == 0) return;
   }
   if (n <= FEW_IMAGES && kh == 1 && kw == 1 && isPlain(strideW, paddingH, paddingW) && strideH == 1) {
-    // gradX = weight^T gradY, planes as rows: the same sums in the same order, without packing the weights for four channels at a time.
+    // gradX = weight^T gradY, planes as rows: the same sums in the same order, without lists of taps and copies of planes.
     for (let plane = 0; plane < n * groups; plane++) {
       const filters = weight + (<usize>(plane % groups * filterEach) << 2);
       product(cut, 1, 0, rowsEach, h * w, each, 1, filters, rowsEach, gradY, h * w, 0, gradX, h * w, NOTHING, scratch);

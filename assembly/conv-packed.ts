@@ -31,6 +31,15 @@ export function panelBytes(rows: i32, positions: i32): usize {
   return <usize>KC * ROWS_STEP + (<usize>(KC * min(NC, (positions + NR - 1) & ~(NR - 1))) << 2);
 }
 
+/** Panels of the patches of `width` positions from `q` on, one after the other at `to`. */
+// @ts-ignore: decorator
+@inline
+function packPanels(patches: usize, q: i32, width: i32, positions: i32, columns: i32, rowBytes: usize, taps: usize, steps: i32, to: usize): void {
+  for (let at = 0; at < width; at += NR) {
+    packPatches(patches, q + at, positions, columns, rowBytes, taps, steps, to + (<usize>(at * steps) << 2));
+  }
+}
+
 /**
  * `rows` filters of `k` taps over `width` (at most NC) positions from `q` on, both packed. Filter r begins at `a` + r / 4 * `quad` + r % 4 * `aRow`,
  * its taps are `aStep` apart; its results start from the float at `initial`, which for the next four lies `initialQuad` bytes on.
@@ -42,9 +51,7 @@ export function packedPositions(
   const block = panel + <usize>KC * ROWS_STEP;
   for (let from = 0; from < k; from += KC) {
     const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE, list = taps + (<usize>from << 2);
-    for (let at = 0; at < width; at += NR) {
-      packPatches(patches, q + at, positions, columns, rowBytes, list, steps, block + <usize>(at * steps) * 4);
-    }
+    packPanels(patches, q, width, positions, columns, rowBytes, list, steps, block);
     let filter = a + <usize>from * aStep, start = initial, result = to + (<usize>q << 2);
     for (let row = 0; row < rows; row += MR) {
       const height = min(MR, rows - row);
@@ -97,9 +104,7 @@ export function scatteredPositions(
     const width = min(NC, positions - q), line = q / columns, column = q - line * columns;
     for (let from = 0; from < k; from += KC) {
       const steps = min(KC, k - from), mode = from == 0 ? STORE : UPDATE, list = taps + (<usize>from << 2);
-      for (let at = 0; at < width; at += NR) {
-        packPatches(patches, q + at, positions, across, rowBytes, list, steps, block + <usize>(at * steps) * 4);
-      }
+      packPanels(patches, q, width, positions, across, rowBytes, list, steps, block);
       let four = filter + <usize>from * ROWS_STEP, plane = to + <usize>line * toLine;
       for (let row = 0; row < rows; row += MR) {
         const height = min(MR, rows - row);

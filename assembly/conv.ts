@@ -4,7 +4,7 @@
 // patches of a tap are adjacent floats: the filter gradient reads them in place, or packs them if it has many channels.
 import { anyTapTile, anyTile, KC, MR, NR, STORE, tile, TILE_BYTES, UPDATE, zeros } from './tile';
 import { clear, copyPadded, neighbours, packPatches } from './image';
-import { packTransposed } from './packing';
+import { packColumns } from './packing';
 import { allFinite } from './lanes';
 import { convolveLanes, suitsLanes } from './conv-lanes';
 import { DIRECT_ROWS, gradientBytes, NC, packedFilterGroup, packedPositions, packsFilters, packsTaps, panelBytes } from './conv-packed';
@@ -214,8 +214,7 @@ function filterGroup(
   const positions = ho * wo, jump = rowBytes - (<usize>wo << 2), blockRows = max(1, KC / wo);
   for (let left = NR * firstPanel; left < min(o, NR * endPanel); left += NR) {
     const gradient = gradY + (<usize>(left * positions) << 2), lanes = o - left;
-    packTransposed(gradient, <usize>positions << 2, lanes, positions, columns, 32);
-    if (lanes > 4) packTransposed(gradient + (<usize>positions << 4), <usize>positions << 2, lanes - 4, positions, columns + 16, 32);
+    packColumns(gradient, <usize>positions << 2, 4, min(NR, lanes), positions, columns, 32);
     for (let row = 0; row < ho; row += blockRows) {
       const origin = patches + <usize>row * rowBytes, column = columns + <usize>(row * wo) * 32;
       const runs = min(blockRows, ho - row);

@@ -86,9 +86,12 @@ function phaseBytes({ h, w, strideH, strideW }: ConvSizes): number {
   return 4 * (4 * 512 + blockLength * Math.min(512, Math.ceil(positions / 8) * 8));
 }
 
+/** Whether a filter gradient packs both operands. */
+const packsTaps = (channels: number, wo: number): boolean => channels >= 24 && wo <= blockLength;
+
 /** A packed gradient: eight channels of a plane, or up to 512 channels of a block and two panels of taps. */
 function gradientBytes(channels: number, ho: number, wo: number): number {
-  if (channels < 24 || wo > blockLength) return 32 * ho * wo;
+  if (!packsTaps(channels, wo)) return 32 * ho * wo;
   return 4 * blockLength * (Math.min(512, Math.ceil(channels / 4) * 4) + 16);
 }
 
@@ -182,8 +185,7 @@ export function filterScratch(values: Sizes): number {
   if (isDepthwise(s) && s.dilationW === 1 && s.kw > 1) return depthwiseFilterBytes(s);
   const taps = (s.c / s.groups) * s.kh * s.kw;
   const channels = s.o / s.groups;
-  const packed = channels >= 24 && wo <= blockLength;
-  const sums = packed ? 0 : s.groups * Math.ceil(taps / 4) * Math.ceil(channels / 8) * tileBytes;
+  const sums = packsTaps(channels, wo) ? 0 : s.groups * Math.ceil(taps / 4) * Math.ceil(channels / 8) * tileBytes;
   const gradient = gradientBytes(channels, ho, wo);
   return Math.max(tileBytes + floatBytes(taps + 4) + sums + gradient + paddedBytes(s), filterLaneBytes(s));
 }
