@@ -11,11 +11,12 @@ interface Mutant {
 const list = async <Name extends string>(file: string): Promise<Readonly<Record<Name, readonly Mutant[]>>> =>
   import(/* @vite-ignore */ new URL(file, import.meta.url).href);
 const { kernelMutants } = await list<'kernelMutants'>('kernel-mutants.mjs');
+const { productMutants } = await list<'productMutants'>('product-mutants.mjs');
 const { gradientMutants } = await list<'gradientMutants'>('gradient-mutants.mjs');
 const source = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
 describe('every mutant', () => {
-  it.each([...kernelMutants, ...gradientMutants])('applies: $name', ({ file, from }) => {
+  it.each([...kernelMutants, ...productMutants, ...gradientMutants])('applies: $name', ({ file, from }) => {
     expect(source(file)).toContain(from);
   });
 });

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gradientMutants } from './gradient-mutants.mjs';
 import { kernelMutants } from './kernel-mutants.mjs';
+import { productMutants } from './product-mutants.mjs';
 
 const TIMEOUT_MS = 300_000;
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });
@@ -98,10 +99,10 @@ execFileSync(process.execPath, [join(root, 'scripts/build.mjs'), '--if-stale'], 
 try {
   copyTree();
   runAll(gradientMutants, gradientTests, false);
-  runAll(kernelMutants, kernelTests, true);
+  runAll([...kernelMutants, ...productMutants], kernelTests, true);
 } finally {
   rmSync(tree, { recursive: true, force: true });
 }
-const count = [...gradientMutants, ...kernelMutants].filter(isWanted).length;
+const count = [...gradientMutants, ...kernelMutants, ...productMutants].filter(isWanted).length;
 console.log(`${count - failed} killed, ${failed} not`);
 process.exitCode = failed === 0 ? 0 : 1;
