@@ -319,6 +319,27 @@ export const productMutants = [
     '^conv2d_f32_backward_filter equals',
   ),
   kernel(
+    'depthwise: of two positions together, the second meets the column of the first in a filter gradient',
+    'depthwise-filter',
+    's2 = multiplyAdd(s2, g1, v128.load(x0, 48));',
+    's2 = multiplyAdd(s2, g1, v128.load(x0, 32));',
+    '^conv2d_f32_backward_filter equals',
+  ),
+  kernel(
+    'depthwise: the last of an odd number of positions is left out of a filter gradient',
+    'depthwise-filter',
+    'if (steps & 1) {',
+    'if (steps & 1 & 2) {',
+    '^conv2d_f32_backward_filter equals',
+  ),
+  kernel(
+    'depthwise: four columns behind eight are not packed',
+    'packing',
+    'if (columns & 4) {',
+    'if (columns & 4 & 8) {',
+    '^conv2d_f32_backward_filter equals',
+  ),
+  kernel(
     'depthwise: the last of an odd number of channels counts twice in a filter gradient with stride 2',
     'depthwise-taps',
     'both ? weights + 36 : nowhere',
