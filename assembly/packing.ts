@@ -36,25 +36,17 @@ export function packStreams(s0: usize, s1: usize, s2: usize, s3: usize, steps: i
   }
 }
 
-/** Four columns of four planes, or the `next` four: a vector of lanes for each column, at `to`, or behind the vectors of four columns there. */
+/** Four columns of four planes: a vector of lanes for each column, at `to`. */
 // @ts-ignore: decorator
 @inline
-function packFourColumns(next: bool, s0: usize, s1: usize, s2: usize, s3: usize, to: usize): void {
-  const r0 = next ? v128.load(s0, 16) : v128.load(s0), r1 = next ? v128.load(s1, 16) : v128.load(s1);
-  const r2 = next ? v128.load(s2, 16) : v128.load(s2), r3 = next ? v128.load(s3, 16) : v128.load(s3);
+function packFourColumns(s0: usize, s1: usize, s2: usize, s3: usize, to: usize): void {
+  const r0 = v128.load(s0), r1 = v128.load(s1), r2 = v128.load(s2), r3 = v128.load(s3);
   const a = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), b = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
   const c = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7), d = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
-  if (next) {
-    v128.store(to, v128.shuffle<f64>(a, b, 0, 2), 64);
-    v128.store(to, v128.shuffle<f64>(a, b, 1, 3), 80);
-    v128.store(to, v128.shuffle<f64>(c, d, 0, 2), 96);
-    v128.store(to, v128.shuffle<f64>(c, d, 1, 3), 112);
-  } else {
-    v128.store(to, v128.shuffle<f64>(a, b, 0, 2));
-    v128.store(to, v128.shuffle<f64>(a, b, 1, 3), 16);
-    v128.store(to, v128.shuffle<f64>(c, d, 0, 2), 32);
-    v128.store(to, v128.shuffle<f64>(c, d, 1, 3), 48);
-  }
+  v128.store(to, v128.shuffle<f64>(a, b, 0, 2));
+  v128.store(to, v128.shuffle<f64>(a, b, 1, 3), 16);
+  v128.store(to, v128.shuffle<f64>(c, d, 0, 2), 32);
+  v128.store(to, v128.shuffle<f64>(c, d, 1, 3), 48);
 }
 
 /**
@@ -76,30 +68,22 @@ export function packPlanes(from: usize, plane: usize, planes: i32, rows: i32, co
   let s3 = s2 + (planes > 3 ? plane : 0);
   const rest = columns & 3, back = <usize>(rest - 4) << 2, gap = pitch - (<usize>columns << 4);
   for (; rows > 0; rows--) {
-    for (let left = columns >> 3; left > 0; left--) {
-      packFourColumns(false, s0, s1, s2, s3, to);
-      packFourColumns(true, s0, s1, s2, s3, to);
-      s0 += 32;
-      s1 += 32;
-      s2 += 32;
-      s3 += 32;
-      to += 128;
-    }
-    if (columns & 4) {
-      packFourColumns(false, s0, s1, s2, s3, to);
+    let left = columns >> 2;
+    do {
+      packFourColumns(s0, s1, s2, s3, to);
       s0 += 16;
       s1 += 16;
       s2 += 16;
       s3 += 16;
       to += 64;
-    }
+    } while (--left);
     if (rest) {
       s0 += back;
       s1 += back;
       s2 += back;
       s3 += back;
       to += 4 * back;
-      packFourColumns(false, s0, s1, s2, s3, to);
+      packFourColumns(s0, s1, s2, s3, to);
       s0 += 16;
       s1 += 16;
       s2 += 16;

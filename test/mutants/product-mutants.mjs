@@ -333,13 +333,6 @@ export const productMutants = [
     '^conv2d_f32_backward_filter equals',
   ),
   kernel(
-    'depthwise: four columns behind eight are not packed',
-    'packing',
-    'if (columns & 4) {',
-    'if (columns & 4 & 8) {',
-    '^conv2d_f32_backward_filter equals',
-  ),
-  kernel(
     'depthwise: the last of an odd number of channels counts twice in a filter gradient with stride 2',
     'depthwise-taps',
     'both ? weights + 36 : nowhere',
